@@ -370,7 +370,8 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    * (`ERR_DRAIN_TIMEOUT`) calls were under way when the time was over
    * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
    */
-  close(options: CloseOptions = {}): Promise<void> {
+  close(options?: CloseOptions): Promise<void> {
+    if (options === undefined) return this.#lifecycle.close();
     try {
       return this.#lifecycle.close(
         closeTimeout("Cannot close", options, this.#options.closeTimeoutMs),

@@ -28,7 +28,7 @@ const COUNTED: Readonly<Partial<Record<ParleyErrorCode, keyof ServerCounters>>> 
   ERR_FRAME_MALFORMED: "framingErrors",
 };
 
-/** A connection that has ended. */
+/** A connection that has ended. Its counters are frozen when they are first shown: few ever are. */
 interface Ended {
   stats: ConnectionStats;
 }
@@ -136,7 +136,7 @@ export class ServerTally implements TallyBooks, Swept {
     const counter = end.error instanceof ParleyError ? COUNTED[end.error.code] : undefined;
     if (counter !== undefined) this.counters[counter]++;
     this.#settleTelemetry();
-    this.#closed.add(connection.id, { stats: freezeDeep(connection.stats()) }, performance.now());
+    this.#closed.add(connection.id, { stats: connection.stats() }, performance.now());
   }
 
   /**
@@ -152,17 +152,18 @@ export class ServerTally implements TallyBooks, Swept {
    */
   settle(connection: Connection): void {
     const ended = this.#closed.get(connection.id, performance.now());
-    if (ended !== undefined) ended.stats = freezeDeep(connection.stats());
+    if (ended !== undefined) ended.stats = connection.stats();
   }
 
   /** Connections that have ended and are kept, the newest first. */
   closedConnections(): readonly ConnectionStats[] {
-    return this.#closed.list(performance.now()).map(({ stats }) => stats);
+    return this.#closed.list(performance.now()).map(({ stats }) => freezeDeep(stats));
   }
 
   /** An ended connection by id. */
   closedConnection(id: string): ConnectionStats | undefined {
-    return this.#closed.get(id, performance.now())?.stats;
+    const ended = this.#closed.get(id, performance.now());
+    return ended === undefined ? undefined : freezeDeep(ended.stats);
   }
 
   /** Returns all counters as plain data. */
