@@ -1,21 +1,21 @@
 // Connection: one peer; messages in, messages out, and an end in order.
 import { type CloseOptions, closeTimeout } from "./options/close.ts";
-import { ClosedError, ParleyError } from "./errors.ts";
-import { type Framing, MAX_MESSAGE_BYTES } from "./framing.ts";
+import { ClosedError } from "./errors.ts";
+import type { Framing } from "./framing.ts";
 import type { Address, SocketTuning, TlsInfo, Transport } from "./net/transport/transport.ts";
-import { checkInteger } from "./options/check.ts";
 import { provideClaims } from "./connection/claim.ts";
 import { ConnectionLifecycle, goingAway } from "./connection/lifecycle.ts";
 import type { ReceiveQueue } from "./connection/receive_queue.ts";
-import type { ReceiveOptions } from "./connection/waiter.ts";
-import { toBytes } from "./connection/message_bytes.ts";
+import type { ReceiveBatchOptions, ReceiveOptions } from "./connection/waiter.ts";
+import { allToBytes, toBytes } from "./connection/message_bytes.ts";
 import {
-  checkFraming,
+  checkFramingChange,
   type ConnectionOptions,
   type ResolvedConnectionOptions,
 } from "./connection/options.ts";
 import { Refusals, rejected } from "./async/rejections.ts";
 import { resolveSetup } from "./connection/setup.ts";
+import { connectionStats } from "./connection/snapshot.ts";
 import { messageReadable, messageWritable } from "./connection/streams.ts";
 import type {
   ConnectionEnd,
@@ -28,8 +28,8 @@ import { iterate } from "./connection/waiter.ts";
 import type { WriteQueue } from "./connection/write_queue.ts";
 
 export type { ConnectionOptions } from "./connection/options.ts";
-export type { ReceiveOptions } from "./connection/waiter.ts";
-export type { Sweep, Sweeper } from "./async/sweeper.ts";
+export type { ReceiveBatchOptions, ReceiveOptions } from "./connection/waiter.ts";
+export type { Sweeper, Swept } from "./async/sweeper.ts";
 export type {
   ConnectionEnd,
   ConnectionSetup,
@@ -166,13 +166,12 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    * noticed when it is read: not while `readAheadBytes` wait for a reader that pauses.
    */
   get signal(): AbortSignal {
-    if (this.#leavingController === undefined) {
-      const controller = this.#leavingController = new AbortController();
-      const leave = () => controller.abort(this.#lifecycle.departure());
-      if (this.#lifecycle.hasInputEnded) leave();
-      else void this.inputEnded.then(leave);
-    }
-    return this.#leavingController.signal;
+    if (this.#leavingController !== undefined) return this.#leavingController.signal;
+    const controller = this.#leavingController = new AbortController();
+    const leave = () => controller.abort(this.#lifecycle.departure());
+    if (this.#lifecycle.hasInputEnded) leave();
+    else void this.inputEnded.then(leave);
+    return controller.signal;
   }
 
   /** How far sending has come, in bytes on the wire, live: cheap to read for each message. */
@@ -189,28 +188,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
 
   /** Returns the current counters. */
   stats(): ConnectionStats {
-    this.#lifecycle.upkeep.reportTraffic();
-    const nowMs = Date.now();
-    const { tls } = this.#transport;
-    const { closedAtMs, error } = this.#lifecycle;
-    return {
-      id: this.id,
-      state: this.status,
-      localAddr: this.localAddr,
-      remoteAddr: this.remoteAddr,
-      tls: tls === undefined ? null : { backend: tls.backend, protocol: tls.protocol },
-      openedAtMs: this.#openedAtMs,
-      closedAtMs,
-      onlineMs: Math.max(0, (closedAtMs ?? nowMs) - this.#openedAtMs),
-      idleMs: this.#lifecycle.upkeep.idleMs,
-      bytesIn: this.#receiveQueue.bytesIn,
-      bytesOut: this.#writeQueue.writtenBytes,
-      messagesIn: this.#receiveQueue.messagesIn,
-      messagesOut: this.#writeQueue.messagesOut,
-      heldBytes: this.#receiveQueue.heldBytes,
-      queuedBytes: this.#writeQueue.queuedBytes,
-      errorCode: error instanceof ParleyError ? error.code : null,
-    };
+    return connectionStats(this, this.#lifecycle, this.#openedAtMs);
   }
 
   /**
@@ -224,12 +202,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    * `ERR_SLOW_CONSUMER`
    */
   send(message: Uint8Array | string): Promise<void> {
-    const lifecycle = this.#lifecycle;
-    if (!lifecycle.sendable) {
-      return lifecycle.isCallersFault
-        ? this.#refuse(lifecycle.refusal())
-        : rejected(lifecycle.refusal());
-    }
+    if (!this.#lifecycle.sendable) return this.#refuseToSend();
     try {
       const accepted = this.#writeQueue.push(toBytes(message));
       this.#observer?.sent();
@@ -237,6 +210,31 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     } catch (error) {
       return this.#refuse(error);
     }
+  }
+
+  /**
+   * Sends messages one after the other, with nothing in between, and checks all of them before. Waits as
+   * {@linkcode send} does for one message of their size, so a batch may be larger than `maxQueuedBytes`.
+   *
+   * @throws as {@linkcode send} does; when the framing refuses one message, none was sent
+   * @throws {TypeError} when `messages` are no messages
+   */
+  sendBatch(messages: Iterable<Uint8Array | string>): Promise<void> {
+    try {
+      const all = allToBytes(messages);
+      if (!this.#lifecycle.sendable) return this.#refuseToSend();
+      const accepted = this.#writeQueue.pushBatch(all);
+      if (all.length > 0) this.#observer?.sent();
+      return accepted;
+    } catch (error) {
+      return this.#refuse(error);
+    }
+  }
+
+  #refuseToSend(): Promise<never> {
+    const lifecycle = this.#lifecycle;
+    const refusal = lifecycle.refusal();
+    return lifecycle.isCallersFault ? this.#refuse(refusal) : rejected(refusal);
   }
 
   /** Rejects for a mistake of the caller's, who may have forgotten to wait for it. */
@@ -266,6 +264,22 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     return this.#receiveQueue.reader.receive(options);
   }
 
+  /**
+   * Receives all whole messages that are here, as many as one turn of the event loop allows: at least
+   * one, in order, each a view of its own; `null` at the end. Waits, ends and rejects as
+   * {@linkcode receive} does, once the messages before an error were delivered.
+   *
+   * @throws as {@linkcode receive} does
+   */
+  receiveBatch(options?: ReceiveBatchOptions): Promise<Uint8Array[] | null> {
+    return this.#receiveQueue.reader.receiveBatch(options);
+  }
+
+  /** Iterates over batches to the end of the messages; throws as {@linkcode receiveBatch} does. */
+  batches(): AsyncIterableIterator<Uint8Array[], undefined> {
+    return iterate(() => this.#receiveQueue.reader.nextBatch());
+  }
+
   /** Iterates over messages to their end; throws as {@linkcode receive} does. Leaving it closes nothing. */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array, undefined> {
     const { reader } = this.#receiveQueue;
@@ -289,17 +303,10 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    * @throws {TypeError | RangeError} when the framing or its limit is wrong
    */
   setFraming(framing: Framing, options: Pick<ConnectionOptions, "maxMessageBytes"> = {}): void {
-    const { maxMessageBytes = this.#options.maxMessageBytes } = options;
-    checkFraming("Cannot change the framing", framing);
-    checkInteger(
-      "Cannot change the framing",
-      "maxMessageBytes",
-      maxMessageBytes,
-      1,
-      MAX_MESSAGE_BYTES,
-    );
-    const encoder = framing.encoder({ maxMessageBytes });
-    this.#receiveQueue.setDecoder(() => framing.decoder({ maxMessageBytes }));
+    const limits = { maxMessageBytes: options.maxMessageBytes ?? this.#options.maxMessageBytes };
+    checkFramingChange(framing, limits);
+    const encoder = framing.encoder(limits);
+    this.#receiveQueue.setDecoder(() => framing.decoder(limits));
     this.#writeQueue.setEncoder(encoder);
   }
 
@@ -359,7 +366,8 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    * (`ERR_DRAIN_TIMEOUT`) calls were under way when the time was over
    * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
    */
-  close(options: CloseOptions = {}): Promise<void> {
+  close(options?: CloseOptions): Promise<void> {
+    if (options === undefined) return this.#lifecycle.close();
     try {
       return this.#lifecycle.close(
         closeTimeout("Cannot close", options, this.#options.closeTimeoutMs),

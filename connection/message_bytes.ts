@@ -1,4 +1,4 @@
-// toBytes(): the bytes of a message that is sent.
+// toBytes(), allToBytes(): the bytes of messages that are sent.
 
 const textEncoder = new TextEncoder();
 
@@ -17,5 +17,26 @@ export function toBytes(message: Uint8Array | string): Uint8Array {
   }
   throw new TypeError(
     `Cannot send: the message must be a string or a Uint8Array, got ${typeof message}`,
+  );
+}
+
+/**
+ * Returns the bytes of each message of a batch.
+ *
+ * @throws {TypeError} when they are no messages
+ */
+export function allToBytes(messages: Iterable<Uint8Array | string>): Uint8Array[] {
+  // A string iterates over its characters, and bytes over numbers: neither is what was meant.
+  const isBatch = typeof messages === "object" && messages !== null &&
+    Symbol.iterator in messages && !(messages instanceof Uint8Array);
+  if (isBatch) {
+    const all: Uint8Array[] = [];
+    for (const message of messages) all.push(toBytes(message));
+    return all;
+  }
+  throw new TypeError(
+    `Cannot send: "messages" must be an array of messages, or another iterable, got ${
+      messages instanceof Uint8Array ? "the bytes of one message: use send()" : typeof messages
+    }`,
   );
 }

@@ -1,5 +1,5 @@
 // Options of a connection: defaults, and the check of the user's values.
-import { type Framing, lengthPrefixed, MAX_MESSAGE_BYTES } from "../framing.ts";
+import { type Framing, type FramingLimits, lengthPrefixed, MAX_MESSAGE_BYTES } from "../framing.ts";
 import { checkDurationMs, checkInteger } from "../options/check.ts";
 import type { Resolved } from "../options/resolved.ts";
 
@@ -138,4 +138,15 @@ export function checkFraming(action: string, framing: unknown): void {
   throw new TypeError(
     `${action}: "framing" must be a Framing such as lengthPrefixed(), got ${typeof framing}`,
   );
+}
+
+/**
+ * Checks what the framing of a connection is changed to.
+ *
+ * @throws {TypeError | RangeError} when the framing or its limit is wrong
+ */
+export function checkFramingChange(framing: unknown, { maxMessageBytes }: FramingLimits): void {
+  const action = "Cannot change the framing";
+  checkFraming(action, framing);
+  checkInteger(action, "maxMessageBytes", maxMessageBytes, 1, MAX_MESSAGE_BYTES);
 }

@@ -80,6 +80,16 @@ export class PacedMessages {
     return message === undefined || rate.pass(message) ? message : undefined;
   }
 
+  /**
+   * Appends the next messages to `batch`, at most `most`; none when none is complete or it must wait
+   * for the rate limit. There may be more behind them. Throws what the decoder throws.
+   */
+  takeInto(batch: Uint8Array[], most: number): void {
+    if (this.#rate === null) return this.#received.nextInto(batch, most);
+    const message = this.take();
+    if (message !== undefined) batch.push(message);
+  }
+
   /** Decodes from the next message on with other decoders. */
   setDecoder(makeDecoder: () => FrameDecoder): void {
     this.#received.setDecoder(makeDecoder);

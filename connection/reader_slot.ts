@@ -7,11 +7,17 @@ import type { MessageObserver } from "./types.ts";
 import {
   boundedWaiter,
   checkReceive,
+  checkReceiveBatch,
   iteration,
+  type MessageSource,
+  ONE_MESSAGE,
+  type Portion,
   readTimeout,
+  type ReceiveBatchOptions,
   type ReceiveOptions,
   secondReader,
   type Waiter,
+  WHOLE_BATCH,
 } from "./waiter.ts";
 
 /**
@@ -22,12 +28,7 @@ import {
 const MESSAGES_PER_TURN = 256;
 
 /** Where the reader takes its messages. */
-export interface MessageSource {
-  /**
-   * Returns a message, `null` at the end, or `undefined` when none is complete. Throws what ended
-   * the connection.
-   */
-  take(): Uint8Array | null | undefined;
+export interface ReaderSource extends MessageSource {
   /** The reader begins to wait. */
   onWait(): void;
   /** The reader waits no longer, and got no message. */
@@ -41,16 +42,17 @@ export interface MessageSource {
  * concurrent use: a second reader beside one that waits is rejected, and any reader beside a consumer.
  */
 export class ReaderSlot {
-  readonly #source: MessageSource;
+  readonly #source: ReaderSource;
   readonly #observer: MessageObserver | undefined;
   readonly #quota = new TurnQuota(MESSAGES_PER_TURN);
-  #waiter: Waiter | null = null;
+  // deno-lint-ignore no-explicit-any -- what it waits for is its own affair
+  #waiter: Waiter<any> | null = null;
   #isYielding = false;
   #consumer: MessageConsumer | null = null;
   /** The consumer takes messages now, or has learned that no more come. */
   #isFed = false;
 
-  constructor(source: MessageSource, observer: MessageObserver | undefined) {
+  constructor(source: ReaderSource, observer: MessageObserver | undefined) {
     this.#source = source;
     this.#observer = observer;
   }
@@ -72,18 +74,26 @@ export class ReaderSlot {
 
   /** Resolves with the next message for iteration. */
   next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    return this.#next(ONE_MESSAGE);
+  }
+
+  /** Resolves with the next batch for iteration. */
+  nextBatch(): Promise<IteratorResult<Uint8Array[], undefined>> {
+    return this.#next(WHOLE_BATCH);
+  }
+
+  #next<T>(portion: Portion<T>): Promise<IteratorResult<T, undefined>> {
     if (this.#isTaken) return rejected(this.#secondReader());
     try {
-      const message = this.#quota.hasRoom ? this.#take() : this.#yieldTurn();
-      if (message !== undefined) return Promise.resolve(iteration(message));
+      const item = this.#quota.hasRoom ? this.#take(portion) : this.#yieldTurn();
+      if (item !== undefined) return Promise.resolve(iteration(item));
     } catch (error) {
       return rejected(error);
     }
-    const { promise, resolve, reject } = Promise.withResolvers<
-      IteratorResult<Uint8Array, undefined>
-    >();
+    const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<T, undefined>>();
     this.#wait({
-      deliver: (message) => resolve(iteration(message)),
+      portion,
+      deliver: (item: T | null) => resolve(iteration(item)),
       fail(error) {
         reject(error);
         ignoreRejection(promise);
@@ -98,24 +108,41 @@ export class ReaderSlot {
    * @throws {TypeError | RangeError} when an option is wrong
    */
   receive(options?: ReceiveOptions): Promise<Uint8Array | null> {
+    return this.#receive(options, oneMessage);
+  }
+
+  /**
+   * Resolves with all whole messages that are here, at least one, or with `null` at the end.
+   *
+   * @throws {TypeError | RangeError} when an option is wrong
+   */
+  receiveBatch(options?: ReceiveBatchOptions): Promise<Uint8Array[] | null> {
+    return this.#receive(options, wholeBatch);
+  }
+
+  #receive<T, Options extends ReceiveOptions>(
+    options: Options | undefined,
+    check: (options: Options | undefined) => Portion<T>,
+  ): Promise<T | null> {
     const { signal, timeoutMs = Infinity } = options ?? {};
     if (signal?.aborted) return rejected(signal.reason);
     if (this.#isTaken) return rejected(this.#secondReader());
+    let portion;
     try {
-      if (options !== undefined) checkReceive(options);
+      portion = check(options);
       const now = timeoutMs === 0 || this.#quota.hasRoom;
-      const message = now ? this.#take() : this.#yieldTurn();
-      if (message !== undefined) return Promise.resolve(message);
+      const item = now ? this.#take(portion) : this.#yieldTurn();
+      if (item !== undefined) return Promise.resolve(item);
     } catch (error) {
       return rejected(error);
     }
     if (timeoutMs === 0) return rejected(readTimeout(0, this.#observer));
-    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array | null>();
+    const { promise, resolve, reject } = Promise.withResolvers<T | null>();
     const fail = (error: unknown) => {
       reject(error);
       ignoreRejection(promise);
     };
-    const waiter: Waiter = { deliver: resolve, fail };
+    const waiter: Waiter<T> = { portion, deliver: resolve, fail };
     const unbounded = signal === undefined && timeoutMs === Infinity;
     const bounds = { signal, timeoutMs, observer: this.#observer };
     this.#wait(unbounded ? waiter : boundedWaiter(waiter, bounds, () => this.#giveUp()));
@@ -132,12 +159,12 @@ export class ReaderSlot {
     // There is no waiter while a message is taken: whether more must be read depends on what is left.
     this.#waiter = null;
     try {
-      const message = this.#take();
-      if (message === undefined) {
+      const item = this.#take(waiter.portion);
+      if (item === undefined) {
         this.#waiter = waiter;
         return true;
       }
-      waiter.deliver(message);
+      waiter.deliver(item);
     } catch (error) {
       waiter.fail(error);
     }
@@ -172,7 +199,7 @@ export class ReaderSlot {
     while (consumer.isReady) {
       let message;
       try {
-        message = this.#quota.hasRoom ? this.#take() : this.#yieldTurn();
+        message = this.#quota.hasRoom ? this.#take(ONE_MESSAGE) : this.#yieldTurn();
       } catch (error) {
         return consumer.onEnd(error);
       }
@@ -187,7 +214,8 @@ export class ReaderSlot {
   }
 
   /** Waits for the consumer. */
-  readonly #feeder: Waiter = {
+  readonly #feeder: Waiter<Uint8Array> = {
+    portion: ONE_MESSAGE,
     deliver: (message) => {
       if (message === null) return this.#feeder.fail(null);
       this.#isFed = true;
@@ -208,13 +236,11 @@ export class ReaderSlot {
     return this.#consumer === null ? secondReader() : new TypeError(this.#consumer.refusal);
   }
 
-  #take(): Uint8Array | null | undefined {
-    const message = this.#source.take();
-    if (message !== undefined && message !== null) this.#quota.spend();
-    return message;
+  #take<T>(portion: Portion<T>): T | null | undefined {
+    return portion.take(this.#source, this.#quota);
   }
 
-  #wait(waiter: Waiter): void {
+  #wait<T>(waiter: Waiter<T>): void {
     this.#waiter = waiter;
     this.#quota.renew();
     this.#source.onWait();
@@ -236,4 +262,15 @@ export class ReaderSlot {
       this.#source.onTurn();
     });
   }
+}
+
+/** Checks the options of a wait for one message. */
+function oneMessage(options: ReceiveOptions | undefined): Portion<Uint8Array> {
+  if (options !== undefined) checkReceive(options);
+  return ONE_MESSAGE;
+}
+
+/** Checks the options of a wait for a batch. */
+function wholeBatch(options: ReceiveBatchOptions | undefined): Portion<Uint8Array[]> {
+  return options === undefined ? WHOLE_BATCH : checkReceiveBatch(options);
 }

@@ -1,10 +1,11 @@
 // ReceiveQueue: reads ahead within a bound, decodes on demand, hands messages to one reader at a time.
 import type { FrameDecoder } from "../framing.ts";
-import type { Transport } from "../net/transport/transport.ts";
+import { readTo } from "../net/transport/handover.ts";
+import type { ChunkReader, Transport } from "../net/transport/transport.ts";
 import { Arrivals } from "./arrivals.ts";
 import { PacedMessages, type PacedMessagesOptions } from "./paced_messages.ts";
 import type { RateWaitListener } from "./rate_wait.ts";
-import { type MessageSource, ReaderSlot } from "./reader_slot.ts";
+import { ReaderSlot, type ReaderSource } from "./reader_slot.ts";
 import { endReceiving, type ReceiveEnd, type ReceiveState } from "./receive_state.ts";
 
 /** Options of a {@linkcode ReceiveQueue}. */
@@ -37,7 +38,7 @@ export interface ReceiveListener {
  *
  * One reader at a time, at {@linkcode reader}. Everything else may be called at any time.
  */
-export class ReceiveQueue implements MessageSource, RateWaitListener {
+export class ReceiveQueue implements ReaderSource, RateWaitListener, ChunkReader {
   readonly #transport: Transport;
   readonly #options: ReceiveQueueOptions;
   readonly #listener: ReceiveListener;
@@ -186,6 +187,24 @@ export class ReceiveQueue implements MessageSource, RateWaitListener {
       if (this.#input === "idle") this.#readOn();
       return message;
     }
+    return this.#takeNone(state);
+  }
+
+  /**
+   * Returns all whole messages that are here, 1 to `most`; else what {@linkcode take} returns or
+   * throws.
+   */
+  takeBatch(most: number): Uint8Array[] | null | undefined {
+    const state = this.#state;
+    if (state.kind === "cut") throw state.error;
+    const batch = this.#decodeBatch(most);
+    if (batch.length === 0) return this.#takeNone(state);
+    if (this.#input === "idle") this.#readOn();
+    return batch;
+  }
+
+  /** No message is complete: returns what that means. */
+  #takeNone(state: Exclude<ReceiveState, { kind: "cut" }>): null | undefined {
     if (this.#messages.isOver) return null;
     switch (state.kind) {
       case "reading":
@@ -209,6 +228,22 @@ export class ReceiveQueue implements MessageSource, RateWaitListener {
     if (late === null) return undefined;
     this.#fail(late);
     throw late;
+  }
+
+  /** Decodes up to `most` messages. Bytes that are none end the input, once all before them were taken. */
+  #decodeBatch(most: number): Uint8Array[] {
+    const batch: Uint8Array[] = [];
+    try {
+      for (let before = 0; before < most; before = batch.length) {
+        this.#messages.takeInto(batch, most - before);
+        if (batch.length === before) break;
+        this.messagesIn += batch.length - before;
+      }
+    } catch (error) {
+      // The decoder throws it again.
+      if (batch.length === 0) throw this.#malformed(error as Error);
+    }
+    return batch;
   }
 
   /** Decodes one message; bytes that are none end the input. */
@@ -274,11 +309,12 @@ export class ReceiveQueue implements MessageSource, RateWaitListener {
   #read(): void {
     this.#input = "busy";
     this.#arrivals?.waits();
-    this.#transport.read().then(this.#onChunk, this.#onInputEnd);
+    readTo(this.#transport, this);
   }
 
-  readonly #onChunk = (chunk: Uint8Array | null): void => {
-    if (chunk === null) return this.#onInputEnd(null);
+  /** The read is over. */
+  onChunk(chunk: Uint8Array | null): void {
+    if (chunk === null) return this.#endInput(null);
     try {
       this.bytesIn += chunk.length;
       this.#listener.onRead();
@@ -287,15 +323,20 @@ export class ReceiveQueue implements MessageSource, RateWaitListener {
       this.#input = "idle";
       this.#readAhead();
     } catch (error) {
-      this.#onInputEnd(error as Error);
+      this.#endInput(error as Error);
     }
-  };
+  }
 
-  readonly #onInputEnd = (error: Error | null): void => {
+  /** The read failed. */
+  onReadFailed(error: Error): void {
+    this.#endInput(error);
+  }
+
+  #endInput(error: Error | null): void {
     this.#input = "over";
     this.end({ kind: "ended", error });
     this.#listener.onInputEnd(error);
-  };
+  }
 
   /** Takes what was read, unless it comes too late. */
   #keep(chunk: Uint8Array): void {

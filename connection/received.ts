@@ -74,8 +74,26 @@ export class Received {
   next(): Uint8Array | undefined {
     if (this.isOver) return undefined;
     const message = this.#decoder.next();
-    if (message !== undefined) this.#observer?.taken(this.decodedBytes);
+    if (message !== undefined) this.#observer?.taken(this.decodedBytes, 1);
     return message;
+  }
+
+  /**
+   * Appends the next messages to `batch`, at most `most`, all of which ended in one chunk; none when
+   * there is none, or it began too late. Throws what the decoder throws.
+   */
+  nextInto(batch: Uint8Array[], most: number): void {
+    const decoder = this.#decoder;
+    // At the end of a drain each message is asked whether it began before it.
+    if (this.hasEnd || decoder.nextInto === undefined) {
+      const message = this.next();
+      if (message !== undefined) batch.push(message);
+      return;
+    }
+    const before = batch.length;
+    decoder.nextInto(batch, most);
+    const count = batch.length - before;
+    if (count > 0) this.#observer?.taken(this.decodedBytes, count);
   }
 
   /** Throws when the input, of which no more comes, ended inside a message. */

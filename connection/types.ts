@@ -51,11 +51,14 @@ export interface ConnectionSetup<Data> extends ConnectionOptions {
 export interface MessageObserver {
   /** Bytes were read: so many in total. */
   arrived(endBytes: number): void;
-  /** A message was decoded for delivery: so many of the bytes are used in total. */
-  taken(decodedBytes: number): void;
+  /**
+   * `count` messages were decoded for delivery, which came with one read: so many of the bytes are
+   * used in total.
+   */
+  taken(decodedBytes: number, count: number): void;
   /** The reader waits for what the peer has not sent yet. */
   waits(): void;
-  /** A message was accepted for sending. */
+  /** A message, or a batch of them, was accepted for sending. */
   sent(): void;
   /** A wait for a message ends by this error when its time is over. */
   timedOut(error: unknown): void;

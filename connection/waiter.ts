@@ -1,8 +1,15 @@
-// Waiter: one pending wait for a message, and how it may end early.
+// Waiter: one pending wait for messages, what it takes, and how it may end early.
 import { TimeoutError } from "../errors.ts";
-import { checkDurationMs, checkSignal } from "../options/check.ts";
+import { checkDurationMs, checkInteger, checkSignal } from "../options/check.ts";
+import type { TurnQuota } from "./turns.ts";
 import type { MessageObserver } from "./types.ts";
-import { checkWaitNames } from "../options/names.ts";
+import { checkOptionNames, checkWaitNames, type OptionNames } from "../options/names.ts";
+
+const BATCH_NAMES: OptionNames<ReceiveBatchOptions> = {
+  signal: true,
+  timeoutMs: true,
+  maxMessages: true,
+};
 
 /** How a wait for a message may end early. */
 export interface ReceiveOptions {
@@ -12,10 +19,63 @@ export interface ReceiveOptions {
   timeoutMs?: number | undefined;
 }
 
-/** The one wait that may be pending. */
-export interface Waiter {
-  /** Ends it with a message, or with `null` for the end. */
-  deliver(message: Uint8Array | null): void;
+/** How a wait for a batch of messages may end early, and how large the batch may be. */
+export interface ReceiveBatchOptions extends ReceiveOptions {
+  /** Most messages in the batch, 1 and more. @default {Infinity: all that one turn allows} */
+  maxMessages?: number | undefined;
+}
+
+/** Where messages are taken: one alone, or all that are whole, up to a number. */
+export interface MessageSource {
+  /**
+   * Returns a message, `null` at the end, or `undefined` when none is complete. Throws what ended
+   * the connection.
+   */
+  take(): Uint8Array | null | undefined;
+  /** The same for one to `most` messages. */
+  takeBatch(most: number): Uint8Array[] | null | undefined;
+}
+
+/** What a reader takes at once: a message, or a batch of them. */
+export interface Portion<T> {
+  /** Takes it, and counts it in `quota`: `null` at the end, `undefined` when there is none now. */
+  take(source: MessageSource, quota: TurnQuota): T | null | undefined;
+}
+
+/** A message alone. */
+export const ONE_MESSAGE: Portion<Uint8Array> = {
+  take(source, quota) {
+    const message = source.take();
+    if (message !== undefined && message !== null) quota.spend(1);
+    return message;
+  },
+};
+
+/** All whole messages that are here, as many as a turn allows; and `most` at most. */
+export class Batch implements Portion<Uint8Array[]> {
+  readonly #most: number;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  take(source: MessageSource, quota: TurnQuota): Uint8Array[] | null | undefined {
+    // Only a reader that does not wait comes here without room: it gets one after the other then.
+    const batch = source.takeBatch(Math.min(this.#most, Math.max(1, quota.left)));
+    if (batch !== undefined && batch !== null) quota.spend(batch.length);
+    return batch;
+  }
+}
+
+/** The batches of a reader that sets no bound. */
+export const WHOLE_BATCH: Batch = new Batch(Infinity);
+
+/** The one wait that may be pending, for a `T`. */
+export interface Waiter<T> {
+  /** What it takes. */
+  readonly portion: Portion<T>;
+  /** Ends it with a message or a batch, or with `null` for the end. */
+  deliver(item: T | null): void;
   /** Ends it with an error. */
   fail(error: unknown): void;
 }
@@ -24,13 +84,13 @@ export interface Waiter {
  * Returns a waiter that fails when `signal` aborts or the time is over; `onGiveUp` is called before
  * it fails then.
  */
-export function boundedWaiter(
-  waiter: Waiter,
+export function boundedWaiter<T>(
+  waiter: Waiter<T>,
   { signal, timeoutMs = Infinity, observer }: ReceiveOptions & {
     readonly observer?: MessageObserver | undefined;
   },
   onGiveUp: () => void,
-): Waiter {
+): Waiter<T> {
   const settle = () => {
     clearTimeout(timer);
     signal?.removeEventListener("abort", onAbort);
@@ -46,9 +106,10 @@ export function boundedWaiter(
     : setTimeout(() => giveUp(readTimeout(timeoutMs, observer)), timeoutMs);
   signal?.addEventListener("abort", onAbort, { once: true });
   return {
-    deliver(message) {
+    portion: waiter.portion,
+    deliver(item) {
       settle();
-      waiter.deliver(message);
+      waiter.deliver(item);
     },
     fail(error) {
       settle();
@@ -69,6 +130,19 @@ export function checkReceive(options: ReceiveOptions): void {
   checkDurationMs("Cannot receive", "timeoutMs", timeoutMs, { minMs: 0, allowInfinity: true });
 }
 
+/**
+ * Checks the options of a wait for a batch, and returns the portion that they ask for.
+ *
+ * @throws {TypeError | RangeError} when one is wrong, or there is no such option
+ */
+export function checkReceiveBatch(options: ReceiveBatchOptions): Batch {
+  checkOptionNames("Cannot receive", options, BATCH_NAMES);
+  const { maxMessages = Infinity, ...wait } = options;
+  checkReceive(wait);
+  if (maxMessages === Infinity) return WHOLE_BATCH;
+  return new Batch(checkInteger("Cannot receive", "maxMessages", maxMessages, 1, 2 ** 31));
+}
+
 /** The error of a wait whose time is over. */
 export function readTimeout(timeoutMs: number, observer?: MessageObserver): TimeoutError {
   const text = `Cannot receive: no message came within ${timeoutMs} ms`;
@@ -85,8 +159,8 @@ export function secondReader(): TypeError {
 }
 
 /** The result of an iteration: `null` is its end. */
-export function iteration(message: Uint8Array | null): IteratorResult<Uint8Array, undefined> {
-  return message === null ? { value: undefined, done: true } : { value: message, done: false };
+export function iteration<T>(item: T | null): IteratorResult<T, undefined> {
+  return item === null ? { value: undefined, done: true } : { value: item, done: false };
 }
 
 /** Makes what `for await` iterates over; leaving the loop ends nothing, and another one goes on. */

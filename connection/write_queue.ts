@@ -2,7 +2,8 @@
 import { ClosedError, FramingError } from "../errors.ts";
 import type { FrameEncoder } from "../framing.ts";
 import { bufferGone } from "../net/transport/faults.ts";
-import type { Transport } from "../net/transport/transport.ts";
+import { writeFor } from "../net/transport/handover.ts";
+import type { ChunkWriter, Transport } from "../net/transport/transport.ts";
 import type { SendProgress } from "./types.ts";
 import { LARGE_BYTES, returnBuffer } from "../collections/buffers.ts";
 import { PendingBytes, type Segment } from "../collections/pending_bytes.ts";
@@ -53,7 +54,7 @@ interface FlushWait extends PromiseWithResolvers<void> {
  * Everything may be called at any time, and concurrently: frames leave in the order of the calls of
  * {@linkcode push}.
  */
-export class WriteQueue implements SendProgress, TurnEnd {
+export class WriteQueue implements SendProgress, TurnEnd, ChunkWriter {
   readonly #transport: Transport;
   readonly #options: WriteQueueOptions;
   readonly #listener: WriteListener;
@@ -147,23 +148,59 @@ export class WriteQueue implements SendProgress, TurnEnd {
   push(message: Uint8Array): Promise<void> {
     if (this.#ended) return rejected(this.#refusal());
     const body = this.#encoder.body(message);
+    this.#pushBody(body);
+    return this.#accepted(body.length);
+  }
+
+  /**
+   * Adds messages, all or none; the promise is like that of {@linkcode push} for one message of
+   * their size.
+   *
+   * @throws {FramingError} when the framing refuses one of them; nothing was added
+   */
+  pushBatch(messages: readonly Uint8Array[]): Promise<void> {
+    if (this.#ended) return rejected(this.#refusal());
+    const encoder = this.#encoder;
+    const bodies = encoder.bodies?.(messages) ?? messages.map((message) => encoder.body(message));
+    if (bodies.length === 0) return ACCEPTED;
+    const before = this.pushedBytes;
+    for (const body of bodies) {
+      this.#pushBody(body);
+      // What is full goes out while the rest is added.
+      if (this.pushedBytes - this.writtenBytes >= LARGE_BYTES) this.flush();
+      if (this.#ended) return rejected(this.#refusal());
+    }
+    return this.#accepted(this.pushedBytes - before);
+  }
+
+  #pushBody(body: Uint8Array): void {
     const size = body.length + this.#encoder.maxOverhead;
     if (size === body.length && size >= DIRECT_BYTES) this.#pushDirect(body);
     else if (size <= LARGE_BYTES) this.#pushJoined(body, size);
     else this.#pushLarge(body);
     this.messagesOut++;
+  }
+
+  /** Messages of so many bytes were added: returns what their sender waits for. */
+  #accepted(bytes: number): Promise<void> {
     const queued = this.pushedBytes - this.writtenBytes;
     if (queued >= LARGE_BYTES || queued > this.#options.highWaterBytes) this.flush();
     // The flush itself ends the queue where the first bytes to go are gone.
     if (this.#ended) return rejected(this.#refusal());
-    if (queued > this.#options.highWaterBytes) return this.#waitForRoom(queued, body.length);
+    if (queued > this.#options.highWaterBytes) return this.#waitForRoom(queued, bytes);
     if (queued < LARGE_BYTES && !this.#scheduled && this.#writing === null) this.#schedule();
     return ACCEPTED;
   }
 
   /** Starts to write now what has been pushed, unless a write is under way: then it joins the next one. */
   flush(): void {
+    this.#scheduled = false;
     if (this.#writing === null && !this.#ended) this.#writeNext();
+  }
+
+  /** Whether something waits to be written for no more than the end of the turn. */
+  get needsTurnEnd(): boolean {
+    return this.#scheduled;
   }
 
   /** Takes note that the peer is slow: until the queue is empty, less goes out in one write. */
@@ -249,7 +286,8 @@ export class WriteQueue implements SendProgress, TurnEnd {
   }
 
   #waitForRoom(queued: number, length: number): Promise<void> {
-    // A message larger than the whole queue may go alone: `maxMessageBytes` bounds it.
+    // A message larger than the whole queue may go alone: `maxMessageBytes` bounds it; so may a batch,
+    // which its sender holds anyway.
     if (queued > this.#options.maxQueuedBytes && queued - length > this.#options.highWaterBytes) {
       const error = new ClosedError(
         "ERR_SLOW_CONSUMER",
@@ -272,8 +310,7 @@ export class WriteQueue implements SendProgress, TurnEnd {
 
   /** The turn is over. */
   onTurnEnd(): void {
-    this.#scheduled = false;
-    this.flush();
+    if (this.#scheduled) this.flush();
   }
 
   #writeNext(): void {
@@ -291,10 +328,11 @@ export class WriteQueue implements SendProgress, TurnEnd {
     if (segment.bytes.length !== segment.length) return this.#listener.onWriteError(bufferGone());
     this.#writing = segment;
     this.startedBytes += segment.length;
-    this.#transport.write(segment.bytes).then(this.#onWritten, this.#onFailed);
+    writeFor(this.#transport, segment.bytes, this);
   }
 
-  readonly #onWritten = (): void => {
+  /** The write is over. */
+  onWritten(): void {
     const { length, buffer } = this.#writing!;
     this.#writing = null;
     if (buffer !== null) returnBuffer(buffer);
@@ -307,12 +345,13 @@ export class WriteQueue implements SendProgress, TurnEnd {
       wait.resolve();
     }
     this.#writeNext();
-  };
+  }
 
-  readonly #onFailed = (error: Error): void => {
+  /** The write failed. */
+  onWriteFailed(error: Error): void {
     this.#writing = null;
     if (!this.#ended) this.#listener.onWriteError(error);
-  };
+  }
 
   #settleFlushes(): void {
     while (this.#flushes.length > 0 && this.#flushes[0]!.offset <= this.writtenBytes) {

@@ -123,6 +123,16 @@ class PartEncoder implements FrameEncoder {
     return part;
   }
 
+  bodies(parts: readonly Uint8Array[]): Uint8Array[] {
+    const sum = this.#sum;
+    try {
+      return parts.map((part) => this.body(part));
+    } catch (error) {
+      this.#sum = sum;
+      throw error;
+    }
+  }
+
   writeHead(part: Uint8Array, into: Uint8Array, offset: number): number {
     return writeVarint(part.length, into, offset);
   }

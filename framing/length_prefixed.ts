@@ -112,8 +112,26 @@ class LengthDecoder extends PrefixedDecoder {
   }
 
   protected readPrefix(bytes: Uint8Array, at: number, end: number): number {
+    return end - at < this.#bytes ? INCOMPLETE : this.#lengthAt(bytes, at);
+  }
+
+  protected override decodeMore(messages: Uint8Array[], most: number): void {
+    const { chunk, maxMessageBytes } = this;
+    const { buffer, byteOffset } = chunk;
     const size = this.#bytes;
-    if (end - at < size) return INCOMPLETE;
+    const last = chunk.length - size;
+    let at = this.at;
+    for (; most > 0 && at <= last; most--) {
+      const length = this.#lengthAt(chunk, at);
+      if (length > last - at || length > maxMessageBytes) break;
+      messages.push(new Uint8Array(buffer, byteOffset + at + size, length));
+      at += size + length;
+    }
+    this.at = at;
+  }
+
+  #lengthAt(bytes: Uint8Array, at: number): number {
+    const size = this.#bytes;
     if (size === 4) return this.#little ? u32little(bytes, at) : u32big(bytes, at);
     let length = 0;
     // As a double: exact up to 2^53, and whatever lies above is far over every limit.

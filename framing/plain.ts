@@ -1,6 +1,6 @@
 // fixedLength() and raw(): framings that add no bytes.
 import { FramingError } from "../errors.ts";
-import { ChunkDecoder } from "./chunks.ts";
+import { ChunkDecoder, view } from "./chunks.ts";
 import { type FrameEncoder, type Framing, type FramingLimits, MAX_MESSAGE_BYTES } from "./types.ts";
 
 /**
@@ -119,6 +119,17 @@ class FixedDecoder extends ChunkDecoder {
     if (carry.length === 0) return part;
     carry.append(part, this.#messageBytes);
     return carry.take(this.#messageBytes);
+  }
+
+  protected override decodeMore(messages: Uint8Array[], most: number): void {
+    const { chunk } = this;
+    const size = this.#messageBytes;
+    let { at } = this;
+    for (; most > 0 && at + size <= chunk.length; most--) {
+      messages.push(view(chunk, at, size));
+      at += size;
+    }
+    this.at = at;
   }
 
   protected wanted(): string {

@@ -1,6 +1,6 @@
 // PrefixedDecoder: what length-prefixed and varint-prefixed framing have in common.
 import { FramingError } from "../errors.ts";
-import { ChunkDecoder, EMPTY } from "./chunks.ts";
+import { ChunkDecoder, EMPTY, view } from "./chunks.ts";
 
 /** A prefix that is not complete yet. */
 export const INCOMPLETE = -1;
@@ -10,7 +10,7 @@ export const INCOMPLETE = -1;
  * held. A subclass reads the prefix.
  */
 export abstract class PrefixedDecoder extends ChunkDecoder {
-  readonly #maxMessageBytes: number;
+  protected readonly maxMessageBytes: number;
   /** What the message that began in an earlier chunk lacks. */
   #lacks: "nothing" | "prefix" | "body" = "nothing";
   /** A prefix that began in an earlier chunk. */
@@ -26,7 +26,7 @@ export abstract class PrefixedDecoder extends ChunkDecoder {
   constructor(maxPrefixBytes: number, maxMessageBytes: number) {
     super();
     this.#prefix = new Uint8Array(maxPrefixBytes);
-    this.#maxMessageBytes = maxMessageBytes;
+    this.maxMessageBytes = maxMessageBytes;
   }
 
   /**
@@ -47,9 +47,9 @@ export abstract class PrefixedDecoder extends ChunkDecoder {
     const length = this.readPrefix(chunk, at, chunk.length);
     const start = at + this.prefixLength;
     const end = start + length;
-    if (length >= 0 && end <= chunk.length && length <= this.#maxMessageBytes) {
+    if (length >= 0 && end <= chunk.length && length <= this.maxMessageBytes) {
       this.at = end;
-      return chunk.subarray(start, end);
+      return view(chunk, start, length);
     }
     return this.#begin(length);
   }
@@ -69,7 +69,7 @@ export abstract class PrefixedDecoder extends ChunkDecoder {
   }
 
   #beginBody(length: number, prefix: Uint8Array): void {
-    if (length > this.#maxMessageBytes) throw this.#tooLarge(length);
+    if (length > this.maxMessageBytes) throw this.#tooLarge(length);
     this.#length = length;
     this.#prefixTaken = prefix;
     this.#lacks = "body";
@@ -126,7 +126,7 @@ export abstract class PrefixedDecoder extends ChunkDecoder {
   #tooLarge(length: number): FramingError {
     return this.fail(
       "ERR_FRAME_TOO_LARGE",
-      `Cannot read the message: "maxMessageBytes" is ${this.#maxMessageBytes}: its prefix says ${length} bytes`,
+      `Cannot read the message: "maxMessageBytes" is ${this.maxMessageBytes}: its prefix says ${length} bytes`,
     );
   }
 

@@ -24,6 +24,13 @@ export interface FrameEncoder {
    * @throws {FramingError} when this message cannot be sent under this framing
    */
   body(message: Uint8Array): Uint8Array;
+  /**
+   * The same for messages that follow each other, where checking one changes what the next may be:
+   * it checks all of them, or, when it throws, as good as none. @default {`body` for each}
+   *
+   * @throws {FramingError} when one of them cannot be sent under this framing
+   */
+  bodies?(messages: readonly Uint8Array[]): Uint8Array[];
   /** Writes what goes before `body` at `offset`; returns the offset behind it. */
   writeHead(body: Uint8Array, into: Uint8Array, offset: number): number;
   /** Writes what goes after `body` at `offset`; returns the offset behind it. */
@@ -46,6 +53,14 @@ export interface FrameDecoder {
    * @throws {FramingError} when the bytes are no message, or too large a one
    */
   next(): Uint8Array | undefined;
+  /**
+   * The same for several messages at a time, where that costs less: appends at least one, unless
+   * more bytes are needed, and at most `most`. All of them end in the same pushed chunk. It throws
+   * only when it has appended none.
+   *
+   * @throws {FramingError} when the bytes are no message, or too large a one
+   */
+  nextInto?(messages: Uint8Array[], most: number): void;
   /**
    * Says that no more bytes come; call it once {@linkcode next} returns `undefined`.
    *

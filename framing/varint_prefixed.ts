@@ -1,5 +1,6 @@
 // varintPrefixed(): messages that begin with their length as unsigned LEB128, as protobuf's
 // delimited messages.
+import { view } from "./chunks.ts";
 import { checkSendable, INCOMPLETE, PrefixedDecoder } from "./prefixed.ts";
 import type { FrameEncoder, Framing, FramingLimits } from "./types.ts";
 import { MAX_VARINT_BYTES, writeVarint } from "./varint.ts";
@@ -71,6 +72,25 @@ class VarintDecoder extends PrefixedDecoder {
       throw this.#malformed(`its length takes more than ${MAX_VARINT_BYTES} bytes`);
     }
     return INCOMPLETE;
+  }
+
+  protected override decodeMore(messages: Uint8Array[], most: number): void {
+    const { chunk, maxMessageBytes } = this;
+    let at = this.at;
+    for (; most > 0 && at + 1 < chunk.length; most--) {
+      let length = chunk[at]!;
+      let start = at + 1;
+      if (length >= 0x80) {
+        const high = chunk[start++]!;
+        // Two bytes reach 16 KiB; what is longer, or malformed, is rare enough.
+        if (high >= 0x80 || high === 0) break;
+        length += (high - 1) * 128;
+      }
+      if (length > chunk.length - start || length > maxMessageBytes) break;
+      at = start + length;
+      messages.push(view(chunk, start, length));
+    }
+    this.at = at;
   }
 
   #malformed(why: string): Error {

@@ -4,7 +4,8 @@ import type { Connection } from "../connection.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import type { Resolved } from "../options/resolved.ts";
 import type { PoolBackend } from "./backend.ts";
-import { type AnswerRule, isStaleEnd, LeasedConnection } from "./leased_connection.ts";
+import { isStaleEnd } from "./lease_errors.ts";
+import { type AnswerRule, LeasedConnection } from "./leased_connection.ts";
 import type { HealthOptions, PoolOptions } from "./options.ts";
 import { withDeadline } from "../async/deadline.ts";
 

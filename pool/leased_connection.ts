@@ -1,7 +1,12 @@
 // LeasedConnection: the connection of one lease, as its holder sees it; it is dead once the lease has ended.
 import type { CloseOptions } from "../options/close.ts";
 import { Connection } from "../connection.ts";
-import { iterate, iteration, type ReceiveOptions } from "../connection/waiter.ts";
+import {
+  iterate,
+  iteration,
+  type ReceiveBatchOptions,
+  type ReceiveOptions,
+} from "../connection/waiter.ts";
 import type { ConnectionOptions } from "../connection/options.ts";
 import { goingAway } from "../connection/lifecycle.ts";
 import { ignoreRejection, Refusals, rejected } from "../async/rejections.ts";
@@ -9,6 +14,7 @@ import { messageReadable, messageWritable } from "../connection/streams.ts";
 import type { ConnectionEnd, SendProgress } from "../connection/types.ts";
 import { ClosedError } from "../errors.ts";
 import type { Framing } from "../framing.ts";
+import { departed, gone, staleEnd } from "./lease_errors.ts";
 import type { Address, SocketTuning, TlsInfo } from "../net/transport/transport.ts";
 import type { ConnectionState, ConnectionStats } from "../stats/data/snapshots.ts";
 
@@ -31,20 +37,6 @@ export interface LeaseTerms {
   readonly given: Pick<ConnectionOptions, "framing" | "maxMessageBytes">;
   /** Called when the first message has come; `null` where nothing wants to know. */
   readonly onFirstMessage: (() => void) | null;
-}
-
-/**
- * Errors of connections that had ended before anything came on them in this lease: the end was on
- * its way as the lease began.
- */
-const STALE = new WeakSet<object>();
-
-/**
- * Whether an error says that a connection kept for reuse had ended already: its work belongs on
- * another one, and was no attempt.
- */
-export function isStaleEnd(error: unknown): boolean {
-  return typeof error === "object" && error !== null && STALE.has(error);
 }
 
 /** No error of an end: what `closed` resolves with once a whole connection was given back. */
@@ -130,7 +122,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
     this.#isReturned = isReturned;
     this.#lastStats = stats;
     if (this.#isUnreferenced) this.#conn.ref();
-    this.#leaving?.abort(this.#gone("use the connection"));
+    this.#leaving?.abort(gone("use the connection"));
     if (!isReturned) return;
     this.#inputEnded?.resolve();
     this.#closed?.resolve(GIVEN_BACK);
@@ -141,7 +133,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
     this.#isInputEnded = true;
     this.#isEndedInOrder ||= !this.#isEndedHere && this.#conn.stats().errorCode === null;
     this.#inputEnded?.resolve();
-    this.#leaving?.abort(this.#departed());
+    this.#leaving?.abort(departed(this.#terms.backend));
   }
 
   /** The connection is gone. */
@@ -211,35 +203,58 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
   /** Aborts when the backend has left, and when the lease has ended. */
   get signal(): AbortSignal {
     const leaving = this.#leaving ??= new AbortController();
-    if (this.#isInputEnded) leaving.abort(this.#departed());
-    else if (!this.#isLive) leaving.abort(this.#gone("use the connection"));
+    if (this.#isInputEnded) leaving.abort(departed(this.#terms.backend));
+    else if (!this.#isLive) leaving.abort(gone("use the connection"));
     return leaving.signal;
   }
 
   send(message: Uint8Array | string): Promise<void> {
-    // A message is lost: where the `await` was forgotten, nothing else reports it.
-    if (!this.#isLive) return (this.#refusals ??= new Refusals()).reject(this.#gone("send"));
-    if (this.#isEndedInOrder && this.isUntouched && this.messagesOut === 0) {
-      return rejected(this.#stale("send"));
-    }
     const conn = this.#conn;
     const before = conn.sending.pushedBytes;
-    const accepted = conn.send(message);
-    if (conn.sending.pushedBytes !== before) {
-      this.messagesOut++;
-      this.#isUnanswered = true;
-    }
+    const accepted = this.#refuseToSend() ?? conn.send(message);
+    if (conn.sending.pushedBytes !== before) this.#onSent(1);
     return accepted;
   }
 
+  sendBatch(messages: Iterable<Uint8Array | string>): Promise<void> {
+    const conn = this.#conn;
+    const before = conn.stats().messagesOut;
+    const accepted = this.#refuseToSend() ?? conn.sendBatch(messages);
+    const count = conn.stats().messagesOut - before;
+    if (count > 0) this.#onSent(count);
+    return accepted;
+  }
+
+  #refuseToSend(): Promise<never> | null {
+    // A message is lost: where the `await` was forgotten, nothing else reports it.
+    if (!this.#isLive) return (this.#refusals ??= new Refusals()).reject(gone("send"));
+    const isStale = this.#isEndedInOrder && this.isUntouched && this.messagesOut === 0;
+    return isStale ? rejected(staleEnd(this.#terms.backend, "send")) : null;
+  }
+
+  #onSent(count: number): void {
+    this.messagesOut += count;
+    this.#isUnanswered = true;
+  }
+
   flush(): Promise<void> {
-    return this.#isLive ? this.#conn.flush() : rejected(this.#gone("flush"));
+    return this.#isLive ? this.#conn.flush() : rejected(gone("flush"));
   }
 
   receive(options?: ReceiveOptions): Promise<Uint8Array | null> {
-    if (!this.#isLive) return rejected(this.#gone("receive"));
+    if (!this.#isLive) return rejected(gone("receive"));
     this.#reads++;
     return ignoreRejection(this.#conn.receive(options).then(this.#onMessage, this.#onReadError));
+  }
+
+  receiveBatch(options?: ReceiveBatchOptions): Promise<Uint8Array[] | null> {
+    if (!this.#isLive) return rejected(gone("receive"));
+    this.#reads++;
+    return ignoreRejection(this.#conn.receiveBatch(options).then(this.#onBatch, this.#onReadError));
+  }
+
+  batches(): AsyncIterableIterator<Uint8Array[], undefined> {
+    return iterate(() => ignoreRejection(this.receiveBatch().then(iteration)));
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array, undefined> {
@@ -255,7 +270,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
   }
 
   setFraming(framing: Framing, options: Pick<ConnectionOptions, "maxMessageBytes"> = {}): void {
-    if (!this.#isLive) throw this.#gone("change the framing");
+    if (!this.#isLive) throw gone("change the framing");
     const { given } = this.#terms;
     const { maxMessageBytes = given.maxMessageBytes } = options;
     this.#conn.setFraming(framing, options);
@@ -263,7 +278,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
   }
 
   tune(tuning: SocketTuning): void {
-    if (!this.#isLive) throw this.#gone("tune the connection");
+    if (!this.#isLive) throw gone("tune the connection");
     this.#isIntact = false;
     this.#conn.tune(tuning);
   }
@@ -281,7 +296,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
   }
 
   closeWrite(): Promise<void> {
-    if (!this.#isLive) return rejected(this.#gone("end the writing side"));
+    if (!this.#isLive) return rejected(gone("end the writing side"));
     this.#isIntact = false;
     this.#isWriteEnded = true;
     return this.#conn.closeWrite();
@@ -321,14 +336,21 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
     this.#isEndedHere = true;
   }
 
-  readonly #onMessage = (message: Uint8Array | null): Uint8Array | null => {
+  readonly #onMessage = (message: Uint8Array | null): Uint8Array | null =>
+    this.#onReceived(message, 1);
+
+  readonly #onBatch = (batch: Uint8Array[] | null): Uint8Array[] | null =>
+    this.#onReceived(batch, batch?.length ?? 0);
+
+  #onReceived<T>(item: T | null, count: number): T | null {
     this.#reads--;
-    if (!this.#isLive) throw this.#gone("receive");
-    if (message === null) return this.#onEnd();
+    if (!this.#isLive) throw gone("receive");
+    if (item === null) return this.#onEnd();
     this.#isUnanswered = false;
-    if (this.messagesIn++ === 0) this.#terms.onFirstMessage?.();
-    return message;
-  };
+    if (this.messagesIn === 0) this.#terms.onFirstMessage?.();
+    this.messagesIn += count;
+    return item;
+  }
 
   readonly #onReadError = (error: unknown): never => {
     this.#reads--;
@@ -340,7 +362,7 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
     if (this.#isEndedHere) return null;
     this.#isEndedInOrder = true;
     if (!this.#isAnswerMissing()) return null;
-    if (this.isUntouched) throw this.#stale("receive");
+    if (this.isUntouched) throw staleEnd(this.#terms.backend, "receive");
     throw new ClosedError(
       "ERR_CLOSED",
       `Cannot receive: the backend "${this.#terms.backend}" ended the connection in order before it answered`,
@@ -352,29 +374,6 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
     if (answers === "never" || !this.#hasGivenFraming) return false;
     if (this.messagesOut === 0) return this.isUntouched && !this.#isWriteEnded;
     return this.#isUnanswered || answers === "each" && this.messagesIn < this.messagesOut;
-  }
-
-  #stale(action: string): ClosedError {
-    const error = new ClosedError(
-      "ERR_CLOSED",
-      `Cannot ${action}: the backend "${this.#terms.backend}" had ended the connection, which was kept for reuse`,
-    );
-    STALE.add(error);
-    return error;
-  }
-
-  #gone(action: string): ClosedError {
-    return new ClosedError(
-      "ERR_CLOSED",
-      `Cannot ${action}: the lease on the connection has ended: acquire another one`,
-    );
-  }
-
-  #departed(): ClosedError {
-    return new ClosedError(
-      "ERR_CLOSED",
-      `The backend "${this.#terms.backend}" has ended the connection`,
-    );
   }
 }
 

@@ -15,7 +15,7 @@ import {
 import { checkFunction, checkInteger } from "../options/check.ts";
 import type { PoolEngine } from "./engine.ts";
 import type { AcquireOptions, Lease } from "./lease.ts";
-import { isStaleEnd } from "./leased_connection.ts";
+import { isStaleEnd } from "./lease_errors.ts";
 
 /** What is done on a leased connection. */
 export type Work<T> = (conn: Connection, context: WorkContext) => Promise<T> | T;

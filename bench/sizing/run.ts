@@ -4,7 +4,8 @@ import { parseArgs } from "@std/cli/parse-args";
 import { connect } from "../../mod.ts";
 import { createCa, createCertificate } from "../../tls/mod.ts";
 import { join } from "../../wire/mod.ts";
-import { firstLine, median, start, stop } from "../peers/race.ts";
+import { spreadOf } from "../race/contest.ts";
+import { firstLine, residentBytes, start, stop } from "../race/programs.ts";
 
 const flags = parseArgs(Deno.args, { string: ["connections", "rounds"], boolean: ["json"] });
 const connections = Number(flags.connections ?? 2000);
@@ -25,10 +26,6 @@ const ca = await createCa();
 const { cert, key } = await createCertificate({ ca, hosts: ["localhost", "127.0.0.1"] });
 await Deno.writeTextFile(`${folder}/cert.pem`, cert);
 await Deno.writeTextFile(`${folder}/key.pem`, key, { mode: 0o600 });
-
-function residentBytes(pid: number): number {
-  return 1024 * Number(/VmRSS:\s+(\d+) kB/.exec(Deno.readTextFileSync(`/proc/${pid}/status`))![1]);
-}
 
 function descriptors(pid: number): number {
   return [...Deno.readDirSync(`/proc/${pid}/fd`)].length;
@@ -94,12 +91,12 @@ else {
   console.log("| server | at its start | per connection | descriptors each |");
   console.log("| --- | --- | --- | --- |");
   for (const [kind, list] of sizes) {
-    const each = list.map(({ bytesEach }) => bytesEach / 1024);
-    const spread = `${Math.min(...each).toFixed(0)}–${Math.max(...each).toFixed(0)}`;
-    const startMib = median(list.map(({ startBytes }) => startBytes / 2 ** 20)).toFixed(0);
-    const fds = median(list.map(({ descriptorsEach }) => descriptorsEach)).toFixed(2);
+    const each = spreadOf(list.map(({ bytesEach }) => bytesEach / 1024));
+    const spread = `${each.least.toFixed(0)}–${each.greatest.toFixed(0)}`;
+    const startMib = spreadOf(list.map(({ startBytes }) => startBytes / 2 ** 20)).median.toFixed(0);
+    const fds = spreadOf(list.map(({ descriptorsEach }) => descriptorsEach)).median.toFixed(2);
     console.log(
-      `| ${kind} | ${startMib} MiB | ${median(each).toFixed(0)} KiB (${spread}) | ${fds} |`,
+      `| ${kind} | ${startMib} MiB | ${each.median.toFixed(0)} KiB (${spread}) | ${fds} |`,
     );
   }
 }

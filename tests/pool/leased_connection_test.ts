@@ -2,7 +2,8 @@
 // that nothing is left to it after.
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { Connection, delimited, lengthPrefixed, raw } from "@parley/parley";
-import { isStaleEnd, LeasedConnection, type LeaseTerms } from "../../pool/leased_connection.ts";
+import { isStaleEnd } from "../../pool/lease_errors.ts";
+import { LeasedConnection, type LeaseTerms } from "../../pool/leased_connection.ts";
 import { text } from "../support/bytes.ts";
 import { codeOf, errorOf, lines } from "../support/peers/servers.ts";
 import { connectedPair, settle } from "../support/simulation/memory_connections.ts";

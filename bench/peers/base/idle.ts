@@ -1,19 +1,13 @@
-// Idle memory: `idle.ts <address> <backend> <folder> <connections>` opens connections, says so, and
-// holds them until it is ended.
-const [address, backend, folder, count] = Deno.args as [string, string, string, string];
-const caCerts = backend.startsWith("tls") ? [Deno.readTextFileSync(`${folder}/ca.pem`)] : [];
+// Idle connections: `idle.ts <backend> <address> <folder> <connections>` opens them, prints how many
+// they are, and holds them until it is ended.
+import { dial } from "./dial.ts";
+
+const [backend, address, folder, count] = Deno.args as [string, string, string, string];
 const held: Deno.Conn[] = [];
-for (let i = 0; i < Number(count); i++) {
-  const conn = backend === "unix"
-    ? await Deno.connect({ transport: "unix", path: address })
-    : await Deno.connect({ hostname: "127.0.0.1", port: Number(address) });
-  if (backend === "unix" || caCerts.length === 0) {
-    held.push(conn);
-    continue;
+await Promise.all(Array.from({ length: 16 }, async (_, first) => {
+  for (let at = first; at < Number(count); at += 16) {
+    held.push(await dial(backend, address, folder));
   }
-  const tls = await Deno.startTls(conn as Deno.TcpConn, { hostname: "localhost", caCerts });
-  await tls.handshake();
-  held.push(tls);
-}
+}));
 console.log(held.length);
 setInterval(() => {}, 1000);

@@ -1,28 +1,23 @@
-// Load of the echo race: `load.ts <backend> <address> <folder> <json>` sends frames, checks what
-// comes back, prints JSON.
+// Load of the echo races: `load.ts <backend> <address> <folder> <json>` sends frames, checks what
+// comes back, prints what it measured as JSON.
+import { Meter, untilTaken, warmUp } from "../meter.ts";
+import { dial } from "./dial.ts";
 
 /** What to do. */
-interface Plan {
+export interface Plan {
   readonly connections: number;
   readonly inFlight: number;
   readonly messageBytes: number;
   readonly seconds: number;
+  /** Processor time of the server after which it ends, in µs, in place of a time. */
+  readonly serverMicros?: number | undefined;
   readonly framing: "lines" | "lengths";
+  /** Process of the server, whose processor time is measured with ours. */
+  readonly serverPid: number;
 }
 
 const [backend, address, folder, json] = Deno.args as [string, string, string, string];
 const plan = JSON.parse(json) as Plan;
-const caCerts = backend.startsWith("tls") ? [Deno.readTextFileSync(`${folder}/ca.pem`)] : [];
-
-async function dial(): Promise<Deno.Conn> {
-  if (backend === "unix") return await Deno.connect({ transport: "unix", path: address });
-  const conn = await Deno.connect({ hostname: "127.0.0.1", port: Number(address) });
-  conn.setNoDelay(true);
-  if (caCerts.length === 0) return conn;
-  const tls = await Deno.startTls(conn, { hostname: "localhost", caCerts });
-  await tls.handshake();
-  return tls;
-}
 
 function makeFrame(): Uint8Array {
   const { messageBytes, framing } = plan;
@@ -51,10 +46,11 @@ function matches(bytes: Uint8Array, offset: number): boolean {
   return bytes.length === 0 || bytes[bytes.length - 1] === burst[offset + bytes.length - 1];
 }
 
-async function run(conn: Deno.Conn, endAt: number): Promise<number> {
+/** Echoes bursts on a connection, one after the other, while `goesOn`; returns the messages. */
+async function run(conn: Deno.Conn, goesOn: () => boolean): Promise<number> {
   const buffer = new Uint8Array(65536);
   let messages = 0;
-  while (performance.now() < endAt) {
+  while (goesOn()) {
     const written = (async () => {
       for (let at = 0; at < burst.length;) at += await conn.write(burst.subarray(at));
     })();
@@ -73,12 +69,18 @@ async function run(conn: Deno.Conn, endAt: number): Promise<number> {
 }
 
 const conns: Deno.Conn[] = [];
-for (let i = 0; i < plan.connections; i++) conns.push(await dial());
-const warmUp = performance.now() + 500;
-await Promise.all(conns.map((conn) => run(conn, warmUp)));
-const startAt = performance.now();
-const counts = await Promise.all(conns.map((conn) => run(conn, startAt + plan.seconds * 1000)));
-const seconds = (performance.now() - startAt) / 1000;
-for (const conn of conns) conn.close();
-console.log(JSON.stringify({ perSecond: counts.reduce((sum, count) => sum + count, 0) / seconds }));
+for (let i = 0; i < plan.connections; i++) conns.push(await dial(backend, address, folder));
+/** Echoes on all connections at once; returns the messages. */
+async function runAll(goesOn: () => boolean): Promise<number> {
+  const counts = await Promise.all(conns.map((conn) => run(conn, goesOn)));
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
+await warmUp(plan.serverPid, runAll);
+const meter = new Meter(plan.serverPid);
+const end = performance.now() + plan.seconds * 1000;
+const done = plan.serverMicros === undefined
+  ? await runAll(() => performance.now() < end)
+  : await untilTaken(plan.serverPid, plan.serverMicros, runAll);
+console.log(JSON.stringify(meter.read(done)));
 Deno.exit(0);

@@ -1,4 +1,4 @@
-// Load of the push race: reads stamped messages and prints how late they were, in ms.
+// Load of the push races: reads stamped messages and prints how late 99 of 100 were at most, in ms.
 const [port, folder, seconds] = Deno.args as [string, string, string];
 const caCerts = [Deno.readTextFileSync(`${folder}/ca.pem`)];
 const conn = await Deno.connectTls({ hostname: "localhost", port: Number(port), caCerts });
@@ -20,7 +20,4 @@ while (performance.now() < endAt) {
 }
 conn.close();
 late.sort((a, b) => a - b);
-const at = (part: number) => late[Math.min(late.length - 1, Math.floor(part * late.length))]!;
-console.log(
-  JSON.stringify({ messages: late.length, p50: at(0.5), p99: at(0.99), max: late.at(-1) }),
-);
+console.log(JSON.stringify({ value: late[Math.floor(0.99 * late.length)] }));

@@ -1,11 +1,17 @@
-// Echo servers of the race: `server.ts <contestant> <backend> <folder>` listens and prints where.
-import { delimited, lengthPrefixed, serve } from "../../../mod.ts";
+// Echo servers of the races: `server.ts <contestant> <backend> <folder> <framing> <path>` listens and
+// prints where.
+import { type Connection, delimited, lengthPrefixed, serve } from "../../../mod.ts";
 import { createServer as createTlsServer } from "node:tls";
 import type { Socket } from "node:net";
 import type { Buffer } from "node:buffer";
 
-const [contestant, backend, folder] = Deno.args as [string, string, string];
-const path = `${folder}/${contestant}.sock`;
+const [contestant, backend, folder, framing, path] = Deno.args as [
+  string,
+  string,
+  string,
+  "lines" | "lengths",
+  string,
+];
 
 function pem(): { cert: string; key: string } {
   return {
@@ -53,22 +59,38 @@ async function raw(): Promise<void> {
   }
 }
 
-async function parley(framing: "lines" | "lengths"): Promise<void> {
+/** Handlers that return each message. */
+const HANDLERS: Readonly<Record<string, (conn: Connection) => Promise<void>>> = {
+  async messages(conn) {
+    for await (const message of conn) await conn.send(message);
+  },
+  async batches(conn) {
+    for await (const batch of conn.batches()) {
+      let last: Promise<void> | undefined;
+      for (const message of batch) last = conn.send(message);
+      await last;
+    }
+  },
+  async "send batches"(conn) {
+    for await (const batch of conn.batches()) await conn.sendBatch(batch);
+  },
+};
+
+async function parley(handler: (conn: Connection) => Promise<void>): Promise<void> {
   const server = serve({
     ...(backend === "unix" ? { path } : { hostname: "127.0.0.1", port: 0 }),
     ...(backend.startsWith("tls")
       ? { tls: { ...pem(), backend: backend === "tls-node" ? "node" : "deno" } }
       : {}),
     framing: framing === "lines" ? delimited("\n") : lengthPrefixed(),
-    maxConnections: 2000,
-    maxPending: 2000,
+    maxConnections: 11_000,
+    maxPending: 11_000,
+    idleTimeoutMs: 600_000,
     onError: () => {},
-  }, async (conn) => {
-    for await (const message of conn) await conn.send(message);
-  });
+  }, handler);
   await server.ready;
   console.log(server.addr.transport === "tcp" ? server.addr.port : path);
 }
 
 if (contestant === "raw") await raw();
-else await parley(contestant === "parley-lines" ? "lines" : "lengths");
+else await parley(HANDLERS[contestant]!);

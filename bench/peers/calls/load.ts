@@ -1,7 +1,7 @@
 // Load of the race of calls, under Deno or Node: `load.ts <contestant> <address> <json>` calls, checks
-// every answer, prints JSON.
-import { readFileSync } from "node:fs";
+// every answer, prints what it measured as JSON.
 import process from "node:process";
+import { Meter } from "../meter.ts";
 import type { Contestant } from "./contestants/contestant.ts";
 
 /** What to do. */
@@ -13,15 +13,6 @@ export interface Plan {
   readonly serverPid: number;
 }
 
-/** What came of it. */
-export interface Result {
-  /** Calls a second. */
-  readonly perSecond: number;
-  /** Processor time of a call, in µs: of the load and of the server, all their threads. */
-  readonly loadMicros: number;
-  readonly serverMicros: number;
-}
-
 const [name, address, json] = process.argv.slice(2) as [string, string, string];
 const plan = JSON.parse(json) as Plan;
 const { contestant } = await import(`./contestants/${name}.ts`) as { contestant: Contestant };
@@ -31,13 +22,6 @@ const texts = Array.from({ length: 26 }, (_, first) =>
     { length: plan.messageBytes },
     (_, index) => String.fromCharCode(97 + (first + index) % 26),
   ).join(""));
-
-/** Processor time that a process took since it began, in µs. */
-function processorMicros(pid: number | "self"): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * 10_000;
-}
 
 /** Calls while `goesOn`, as many at once as the plan says; returns how often. */
 async function run(goesOn: (done: number) => boolean): Promise<number> {
@@ -59,14 +43,7 @@ await run((done) => {
   const ms = performance.now() - start;
   return ms < WARM_UP.atLeastMs || done < WARM_UP.calls && ms < WARM_UP.atMostMs;
 });
-const [load, server] = [processorMicros("self"), processorMicros(plan.serverPid)];
-const begin = performance.now();
-const end = begin + plan.seconds * 1000;
-const done = await run(() => performance.now() < end);
-const result: Result = {
-  perSecond: done / (performance.now() - begin) * 1000,
-  loadMicros: (processorMicros("self") - load) / done,
-  serverMicros: (processorMicros(plan.serverPid) - server) / done,
-};
-console.log(JSON.stringify(result));
+const meter = new Meter(plan.serverPid);
+const end = performance.now() + plan.seconds * 1000;
+console.log(JSON.stringify(meter.read(await run(() => performance.now() < end))));
 process.exit(0);

@@ -1,5 +1,5 @@
-// Load of the IPC race: `load.ts <contestant> <path> <json>` asks or sends, checks what comes of
-// it, prints JSON.
+// Load of the IPC races: `load.ts <contestant> <path> <json>` asks or sends, checks what comes of
+// it, prints what it measured as JSON.
 import { createConnection } from "node:net";
 import {
   createMessageConnection,
@@ -7,6 +7,7 @@ import {
   SocketMessageWriter,
 } from "vscode-jsonrpc/node";
 import { connectIpc } from "../../../ipc/mod.ts";
+import { type Measured, Meter, warmUp } from "../meter.ts";
 
 /** What to do. */
 export interface Plan {
@@ -15,6 +16,8 @@ export interface Plan {
   readonly inFlight: number;
   readonly messageBytes: number;
   readonly seconds: number;
+  /** Process of the server, whose processor time is measured with ours. */
+  readonly serverPid: number;
 }
 
 const [contestant, path, json] = Deno.args as [string, string, string];
@@ -69,51 +72,56 @@ async function jsonRpc(): Promise<Side> {
   };
 }
 
-/** Operations per second of a side. */
-async function run(side: Side): Promise<number> {
-  const begin = performance.now();
-  const end = begin + plan.seconds * 1000;
+/** Asks or sends while `goesOn`; returns how often. */
+async function operate(side: Side, goesOn: () => boolean): Promise<number> {
   let done = 0;
   if (plan.kind === "query") {
     const loop = async () => {
-      for (; performance.now() < end; done++) await side.ask();
+      for (; goesOn(); done++) await side.ask();
     };
     await Promise.all(Array.from({ length: plan.inFlight }, loop));
   } else {
-    for (; performance.now() < end; done++) await side.send();
-    const count = await side.arrived();
+    const before = await side.arrived();
+    for (; goesOn(); done++) await side.send();
+    const count = await side.arrived() - before;
     if (count !== done) throw new Error(`${count} of ${done} messages arrived`);
   }
-  return done / (performance.now() - begin) * 1000;
+  return done;
 }
 
 /** The same bytes by the shortest loop, as many at once as fit into a read. */
-async function runRaw(): Promise<number> {
+async function operateRaw(goesOn: () => boolean): Promise<number> {
   const conn = await Deno.connect({ transport: "unix", path });
   const oneWay = plan.kind === "one-way";
-  const copies = oneWay ? Math.max(1, Math.floor(65536 / (data.length + 9))) : plan.inFlight;
   const frameBytes = data.length + 9;
+  const copies = oneWay ? Math.max(1, Math.floor(65536 / frameBytes)) : plan.inFlight;
   const burst = new Uint8Array(copies * frameBytes).fill(oneWay ? 0xff : 1);
-  const buffer = new Uint8Array(65536);
-  const begin = performance.now();
-  const end = begin + plan.seconds * 1000;
   let done = 0;
-  const write = async () => {
+  for (; goesOn(); done += copies) {
     for (let at = 0; at < burst.length;) at += await conn.write(burst.subarray(at));
-  };
-  for (; performance.now() < end; done += copies) {
-    await write();
     for (let got = 0; !oneWay && got < burst.length;) got += await conn.read(buffer) ?? Infinity;
   }
   if (oneWay) {
     await conn.closeWrite();
     await conn.read(buffer);
   }
-  return done / (performance.now() - begin) * 1000;
+  conn.close();
+  return done;
 }
 
-const rate = contestant === "raw"
-  ? await runRaw()
-  : await run(await (contestant === "jsonrpc" ? jsonRpc() : parley()));
-console.log(JSON.stringify({ rate }));
+const buffer = new Uint8Array(65536);
+
+/** Warms up, then measures. */
+async function measure(): Promise<Measured> {
+  const side = contestant === "raw"
+    ? null
+    : await (contestant === "jsonrpc" ? jsonRpc() : parley());
+  const run = (goesOn: () => boolean) => side === null ? operateRaw(goesOn) : operate(side, goesOn);
+  await warmUp(plan.serverPid, run);
+  const meter = new Meter(plan.serverPid);
+  const end = performance.now() + plan.seconds * 1000;
+  return meter.read(await run(() => performance.now() < end));
+}
+
+console.log(JSON.stringify(await measure()));
 Deno.exit(0);

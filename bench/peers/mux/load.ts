@@ -1,11 +1,12 @@
 // Load of the mux races: `load.ts <contestant> <transport> <port> <folder> <plan>` prints what it
-// reached, as JSON.
+// measured, as JSON.
 import { connect as connectNode } from "node:net";
+import { type Measured, Meter } from "../meter.ts";
 import { SocketTransport } from "../../../net/socket/socket_transport.ts";
 import { memoryPair, type Transport } from "../../../net/transport/transport.ts";
 import { type Contestant, type Session, startLibp2pOverNode, startSession } from "./flows.ts";
 import { bulkRaw, rawConn, type RawEnd, sinkRaw } from "./raw.ts";
-import { answer, bulk, churn, pingBesideIdle } from "./work.ts";
+import { answer, bulk, churn, openIdle, takeTurns } from "./work.ts";
 
 /** What to do. */
 export interface Plan {
@@ -17,6 +18,8 @@ export interface Plan {
   readonly rounds: readonly number[];
   /** Time to measure for in the other modes. */
   readonly seconds: number;
+  /** Process of the server, whose processor time is measured with ours; 0 where there is none. */
+  readonly serverPid: number;
 }
 
 const [contestant, transport, port, folder, json] = Deno.args as [
@@ -77,22 +80,32 @@ async function openSession(): Promise<Session> {
   });
 }
 
-async function measure(): Promise<number> {
-  let reached = 0;
+/** Warms up, then measures. */
+async function measure(): Promise<Measured> {
+  const warmUp = plan.rounds.slice(0, -1);
+  const last = plan.rounds.at(-1)!;
   if (contestant.startsWith("raw")) {
     const end = await openRaw();
-    for (const bytes of plan.rounds) reached = await bulkRaw(end, bytes);
-    return reached;
+    for (const bytes of warmUp) await bulkRaw(end, bytes);
+    const meter = new Meter(plan.serverPid);
+    return meter.read(await bulkRaw(end, last));
   }
   const session = await openSession();
-  if (plan.mode === "idle") return await pingBesideIdle(session, plan.streams, plan.seconds);
+  if (plan.mode === "idle") {
+    const turn = await openIdle(session, plan.streams);
+    await takeTurns(turn, 0.3);
+    const meter = new Meter(plan.serverPid);
+    return meter.read(await takeTurns(turn, plan.seconds));
+  }
   if (plan.mode === "churn") {
     await churn(session, plan.streams, 0.5);
-    return await churn(session, plan.streams, plan.seconds);
+    const meter = new Meter(plan.serverPid);
+    return meter.read(await churn(session, plan.streams, plan.seconds));
   }
-  for (const bytes of plan.rounds) reached = await bulk(session, plan.streams, bytes);
-  return reached;
+  for (const bytes of warmUp) await bulk(session, plan.streams, bytes);
+  const meter = new Meter(plan.serverPid);
+  return meter.read(await bulk(session, plan.streams, last));
 }
 
-console.log(JSON.stringify({ reached: await measure() }));
+console.log(JSON.stringify(await measure()));
 Deno.exit();

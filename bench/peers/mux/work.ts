@@ -47,10 +47,9 @@ export async function answer(flow: Flow, mode: string): Promise<void> {
   await flow.closeWrite();
 }
 
-/** Sends `bytes` over `streams` streams at once; returns the MiB per second. */
+/** Sends `bytes` over `streams` streams at once; returns the MiB. */
 export async function bulk(session: Session, streams: number, bytes: number): Promise<number> {
   const each = bytes / streams;
-  const begin = performance.now();
   await Promise.all(Array.from({ length: streams }, async () => {
     const flow = await session.open();
     let count = -1;
@@ -62,15 +61,14 @@ export async function bulk(session: Session, streams: number, bytes: number): Pr
     await answered;
     if (count !== each) throw new Error(`${count} bytes arrived, not ${each}`);
   }));
-  return bytes / 2 ** 20 / ((performance.now() - begin) / 1000);
+  return bytes / 2 ** 20;
 }
 
-/** Opens, echoes a message, closes: with `width` at once. Returns the streams per second. */
+/** Opens, echoes a message, closes: with `width` at once. Returns how many streams there were. */
 export async function churn(session: Session, width: number, seconds: number): Promise<number> {
   let done = 0;
   const message = new Uint8Array(MESSAGE_BYTES);
   const end = performance.now() + seconds * 1000;
-  const begin = performance.now();
   await Promise.all(Array.from({ length: width }, async () => {
     while (performance.now() < end) {
       const flow = await session.open();
@@ -87,7 +85,7 @@ export async function churn(session: Session, width: number, seconds: number): P
       done += 1;
     }
   }));
-  return done / ((performance.now() - begin) / 1000);
+  return done;
 }
 
 /**
@@ -114,27 +112,20 @@ function pingPong(flow: Flow): () => Promise<void> {
   };
 }
 
-/**
- * Plays ping-pong beside `idle` streams, each of which has carried a message before. Returns the
- * turns per second.
- */
-export async function pingBesideIdle(
-  session: Session,
-  idle: number,
-  seconds: number,
-): Promise<number> {
+/** Opens streams that are idle after they have carried a message each; returns a ping-pong beside. */
+export async function openIdle(session: Session, idle: number): Promise<() => Promise<void>> {
   for (let open = 0; open < idle; open += 100) {
     await Promise.all(
       Array.from({ length: 100 }, async () => await pingPong(await session.open())()),
     );
   }
-  const turn = pingPong(await session.open());
-  for (const until = performance.now() + 300; performance.now() < until;) await turn();
+  return pingPong(await session.open());
+}
+
+/** Takes turns of a ping-pong; returns how many there were. */
+export async function takeTurns(turn: () => Promise<void>, seconds: number): Promise<number> {
+  const end = performance.now() + seconds * 1000;
   let turns = 0;
-  const begin = performance.now();
-  for (const until = begin + seconds * 1000; performance.now() < until;) {
-    await turn();
-    turns += 1;
-  }
-  return turns / ((performance.now() - begin) / 1000);
+  for (; performance.now() < end; turns++) await turn();
+  return turns;
 }

@@ -1,6 +1,8 @@
-// The load of the proxy races: `load.ts bulk <port> <MiB>` or `load.ts short <port> <connections>`;
-// prints JSON.
-const [plan, portText, amountText] = Deno.args;
+// The load of the proxy races: `load.ts bulk <port> <MiB> <proxy's pid>` or `load.ts short <port>
+// <connections> <proxy's pid>`; prints what it measured as JSON.
+import { Meter } from "../meter.ts";
+
+const [plan, portText, amountText, serverPid] = Deno.args;
 const port = Number(portText);
 const amount = Number(amountText);
 
@@ -27,14 +29,17 @@ async function checked(chunk: Uint8Array, times: number): Promise<void> {
   }
 }
 
-const begin = performance.now();
-if (plan === "bulk") {
-  await checked(new Uint8Array(1 << 18).fill(7), amount * 4);
-} else {
-  let left = amount;
+/** Moves so many MiB over one connection, or opens so many short ones, 16 at once. */
+async function run(count: number): Promise<void> {
+  if (plan === "bulk") return await checked(new Uint8Array(1 << 18).fill(7), count * 4);
+  let left = count;
   const hello = new Uint8Array(64).fill(7);
   await Promise.all(Array.from({ length: 16 }, async () => {
     while (left-- > 0) await checked(hello, 1);
   }));
 }
-console.log(JSON.stringify({ perSecond: amount / ((performance.now() - begin) / 1000) }));
+
+await run(Math.ceil(amount / 4));
+const meter = new Meter(Number(serverPid));
+await run(amount);
+console.log(JSON.stringify(meter.read(amount)));

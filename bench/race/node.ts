@@ -10,6 +10,7 @@ const PACKAGES = [
   "vscode-jsonrpc",
 ];
 const FILES = [
+  "../meter.ts",
   "server.ts",
   "load.ts",
   ...["connect.ts", "contestant.ts", "grpc.ts", "jsonrpc.ts"].map((file) => `contestants/${file}`),
@@ -24,7 +25,7 @@ export interface NodeRuntime {
 
 /** Installs into `folder`; returns `null`, after a word about why, where npm is missing or fails. */
 export async function prepareNode(folder: string): Promise<NodeRuntime | null> {
-  const root = new URL("../../../", import.meta.url);
+  const root = new URL("../../", import.meta.url);
   const { imports } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root))) as {
     imports: Record<string, string>;
   };
@@ -32,7 +33,7 @@ export async function prepareNode(folder: string): Promise<NodeRuntime | null> {
   await Deno.mkdir(`${programs}/contestants`, { recursive: true });
   await Deno.writeTextFile(`${folder}/package.json`, `{ "type": "module" }`);
   for (const file of FILES) {
-    await Deno.copyFile(new URL(`./${file}`, import.meta.url), `${programs}/${file}`);
+    await Deno.copyFile(new URL(`../peers/calls/${file}`, import.meta.url), `${programs}/${file}`);
   }
   const packages = PACKAGES.map((name) => imports[name]!.replace("npm:", ""));
   const npm = await run(folder, "npm", ["install", "--no-audit", "--no-fund", NODE, ...packages]);

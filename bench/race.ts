@@ -1,0 +1,108 @@
+// Runs the races: every table of docs/performance.md, or those that `--only` names.
+import { parseArgs } from "@std/cli/parse-args";
+import { type Outcome, runContest } from "./race/contest.ts";
+import { Place, type Settings, type Subject } from "./race/place.ts";
+import { canPin } from "./race/programs.ts";
+import { headLine, markdownTable, outcomeLine } from "./race/report.ts";
+import { SUBJECTS } from "./race/subjects.ts";
+
+const HELP = `Usage: deno task bench:race [options]
+
+  --only TEXT     only works that begin with this; may be given more than once
+  --quick         short turns, 3 pairs, a tenth of the connections and bytes
+  --pairs N       turns of each contestant (5)
+  --seconds N     time of a turn in s (2; with --quick 0.5)
+  --json          print every figure as JSON
+  --markdown      print the tables as docs/performance.md has them
+  --list          print the works, run nothing
+
+Subjects: ${SUBJECTS.map(({ name }) => name).join(", ")}`;
+
+const flags = parseArgs(Deno.args, {
+  string: ["only", "pairs", "seconds"],
+  boolean: ["quick", "json", "markdown", "list", "help"],
+  collect: ["only"],
+  unknown: (name) => {
+    console.error(`There is no option ${name}\n\n${HELP}`);
+    Deno.exit(2);
+  },
+});
+const settings: Settings = {
+  seconds: Number(flags.seconds ?? (flags.quick ? 0.5 : 2)),
+  pairs: Number(flags.pairs ?? (flags.quick ? 3 : 5)),
+  quick: flags.quick,
+};
+
+/** Whether a work was asked for; a subject whose name does not fit is not even prepared. */
+function isWanted(work: string): boolean {
+  return flags.only.length === 0 || flags.only.some((start) => work.startsWith(start));
+}
+
+function mayBeWanted({ name }: Subject): boolean {
+  return flags.only.length === 0 ||
+    flags.only.some((start) => start.startsWith(name) || name.startsWith(start));
+}
+
+/** Runs one subject, and prints each row as it is known. */
+async function run(subject: Subject, place: Place): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  for (const contest of subject.contests(place)) {
+    if (!isWanted(contest.work)) continue;
+    if (flags.list) {
+      console.log(contest.work);
+      continue;
+    }
+    for (const outcome of await runContest(contest, settings.pairs)) {
+      outcomes.push(outcome);
+      console.error(outcomeLine(outcome));
+    }
+  }
+  return outcomes;
+}
+
+async function commit(): Promise<string> {
+  try {
+    const { stdout } = await new Deno.Command("git", {
+      args: ["describe", "--always", "--dirty"],
+      cwd: new URL(".", import.meta.url),
+      stderr: "null",
+    }).output();
+    return new TextDecoder().decode(stdout).trim() || "unknown";
+  } catch {
+    return "unknown";
+  }
+}
+
+if (flags.help) {
+  console.log(HELP);
+  Deno.exit(0);
+}
+await using place = await Place.open(settings);
+const machine = {
+  deno: Deno.version.deno,
+  commit: await commit(),
+  cores: navigator.hardwareConcurrency,
+  pinned: canPin(),
+  load: Deno.loadavg()[0]!,
+  ...settings,
+};
+console.error(
+  `Deno ${machine.deno}, commit ${machine.commit}, ${machine.cores} cores, ` +
+    (machine.pinned ? "server on core 0, load on core 1" : "not pinned: taskset is not at hand") +
+    `, load average ${
+      machine.load.toFixed(1)
+    }; ${settings.pairs} turns of ${settings.seconds} s each.\n` +
+    "Ratios are of processor time for a unit unless the unit is no work; then of wall clock.\n\n" +
+    headLine(),
+);
+const tables = new Map<Subject, Outcome[]>();
+for (const subject of SUBJECTS.filter(mayBeWanted)) tables.set(subject, await run(subject, place));
+if (flags.json) {
+  console.log(JSON.stringify({ ...machine, outcomes: [...tables.values()].flat() }, null, 2));
+}
+if (flags.markdown) {
+  for (const [subject, outcomes] of tables) {
+    if (outcomes.length > 0) console.log(markdownTable(subject, outcomes));
+  }
+}
+Deno.exit(0);
