@@ -29,7 +29,7 @@ import type { WriteQueue } from "./connection/write_queue.ts";
 
 export type { ConnectionOptions } from "./connection/options.ts";
 export type { ReceiveBatchOptions, ReceiveOptions } from "./connection/waiter.ts";
-export type { Sweep, Sweeper } from "./async/sweeper.ts";
+export type { Sweeper, Swept } from "./async/sweeper.ts";
 export type {
   ConnectionEnd,
   ConnectionSetup,
@@ -366,7 +366,8 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
    * (`ERR_DRAIN_TIMEOUT`) calls were under way when the time was over
    * @throws {TypeError | RangeError} when an option is wrong; nothing is closed then
    */
-  close(options: CloseOptions = {}): Promise<void> {
+  close(options?: CloseOptions): Promise<void> {
+    if (options === undefined) return this.#lifecycle.close();
     try {
       return this.#lifecycle.close(
         closeTimeout("Cannot close", options, this.#options.closeTimeoutMs),

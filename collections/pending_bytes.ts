@@ -57,7 +57,9 @@ export class PendingBytes {
     const buffer = this.#fill;
     if (buffer === null) return;
     const length = this.filled;
-    this.#segments.push({ bytes: buffer.subarray(0, length), length, buffer, written: null });
+    // Faster than `subarray`, which looks up the class of the array.
+    const bytes = new Uint8Array(buffer.buffer, buffer.byteOffset, length);
+    this.#segments.push({ bytes, length, buffer, written: null });
     this.#fill = null;
     this.filled = 0;
   }

@@ -5,8 +5,10 @@ import type { Transport } from "../net/transport/transport.ts";
 import { endsWithin, timeLeft } from "../async/deadline.ts";
 import { ignoreRejection, rejected } from "../async/rejections.ts";
 import type { ClaimedMessages } from "./claim.ts";
+import { ClosingTimer } from "./closing_timer.ts";
 import type { ResolvedConnectionOptions } from "./options.ts";
 import { type ReceiveListener, ReceiveQueue } from "./receive_queue.ts";
+import type { ReceiveEnd } from "./receive_state.ts";
 import type { WatchedConnection } from "./timeout_watch.ts";
 import type { ConnectionEnd, ConnectionSetup, MessageObserver } from "./types.ts";
 import { Upkeep, type UpkeepSetup } from "./upkeep.ts";
@@ -14,6 +16,9 @@ import { type WriteListener, WriteQueue } from "./write_queue.ts";
 
 /** After our end of the connection is closed, how long the peer may take to close its own, in ms. */
 const LINGER_MS = 1000;
+
+/** What comes from here on is thrown away. */
+const DISCARDING: ReceiveEnd = { kind: "discarding" };
 
 /**
  * ```
@@ -140,7 +145,7 @@ export class ConnectionLifecycle
 
   /** Drops what waits to be sent; what was received can still be read. */
   closeNow(): void {
-    this.receiveQueue.end({ kind: "discarding" });
+    this.receiveQueue.end(DISCARDING);
     this.#finish(this.error);
   }
 
@@ -230,9 +235,13 @@ export class ConnectionLifecycle
 
   async #closeInOrder(timeoutMs: number): Promise<void> {
     const work = this.isOpen ? this.receiveQueue.reader.finish() : null;
-    const startedMs = performance.now();
-    const isFinished = work === null || await this.#finishes(work, timeoutMs);
-    const leftMs = work === null ? timeoutMs : timeLeft(timeoutMs, startedMs);
+    let isFinished = true;
+    let leftMs = timeoutMs;
+    if (work !== null) {
+      const startedMs = performance.now();
+      isFinished = await this.#finishes(work, timeoutMs);
+      leftMs = timeLeft(timeoutMs, startedMs);
+    }
     if (this.state !== "closed") await this.#endInOrder(leftMs);
     const { error, unsentBytes } = await this.closed;
     if (unsentBytes > 0 && error !== null) throw error;
@@ -247,26 +256,29 @@ export class ConnectionLifecycle
 
   async #endInOrder(timeoutMs: number): Promise<void> {
     this.#setClosing();
-    this.receiveQueue.end({ kind: "discarding" });
-    const timer = setTimeout(() => this.#onCloseTimeout(timeoutMs), timeoutMs);
+    this.receiveQueue.end(DISCARDING);
+    const timer = new ClosingTimer(timeoutMs, () => this.#onCloseTimeout(timeoutMs));
     try {
       await this.#handOver();
-      await this.#linger();
+      if (!this.hasInputEnded) await this.#linger();
       this.#finish(this.error);
     } catch (error) {
       this.#finish(this.error ?? error as Error);
     } finally {
-      clearTimeout(timer);
+      timer.cancel();
     }
   }
 
   /** Writes what was sent, then ends our direction: `closeWrite` promises an end in order. */
-  async #handOver(): Promise<void> {
-    const { transport, writeQueue } = this;
+  #handOver(): Promise<void> {
     if (this.error === null) this.#writesEnding ??= ignoreRejection(this.#endWrites());
-    if (this.#writesEnding !== undefined) return await this.#writesEnding;
-    await writeQueue.flushed();
-    await transport.closeWrite();
+    return this.#writesEnding ?? this.#endUnasked();
+  }
+
+  /** The same, where the connection ends by an error: no caller learns how it went. */
+  async #endUnasked(): Promise<void> {
+    await this.writeQueue.flushed();
+    await this.transport.closeWrite();
   }
 
   #onCloseTimeout(timeoutMs: number): void {
@@ -292,12 +304,11 @@ export class ConnectionLifecycle
     this.#finish(this.error);
   }
 
-  /** Waits for the peer to end, for a moment. */
+  /** Waits for the peer to end, for a moment; the end of the connection ends the input as well. */
   async #linger(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, LINGER_MS);
-    await Promise.race([this.inputEnded, this.closed, promise]);
-    clearTimeout(timer);
+    const timer = new ClosingTimer(LINGER_MS, () => this.#finish(this.error));
+    await this.inputEnded;
+    timer.cancel();
   }
 
   #setClosing(): void {

@@ -29,7 +29,11 @@ export function allToBytes(messages: Iterable<Uint8Array | string>): Uint8Array[
   // A string iterates over its characters, and bytes over numbers: neither is what was meant.
   const isBatch = typeof messages === "object" && messages !== null &&
     Symbol.iterator in messages && !(messages instanceof Uint8Array);
-  if (isBatch) return Array.from(messages, toBytes);
+  if (isBatch) {
+    const all: Uint8Array[] = [];
+    for (const message of messages) all.push(toBytes(message));
+    return all;
+  }
   throw new TypeError(
     `Cannot send: "messages" must be an array of messages, or another iterable, got ${
       messages instanceof Uint8Array ? "the bytes of one message: use send()" : typeof messages

@@ -1,6 +1,7 @@
 // ReceiveQueue: reads ahead within a bound, decodes on demand, hands messages to one reader at a time.
 import type { FrameDecoder } from "../framing.ts";
-import type { Transport } from "../net/transport/transport.ts";
+import { readTo } from "../net/transport/handover.ts";
+import type { ChunkReader, Transport } from "../net/transport/transport.ts";
 import { Arrivals } from "./arrivals.ts";
 import { PacedMessages, type PacedMessagesOptions } from "./paced_messages.ts";
 import type { RateWaitListener } from "./rate_wait.ts";
@@ -37,7 +38,7 @@ export interface ReceiveListener {
  *
  * One reader at a time, at {@linkcode reader}. Everything else may be called at any time.
  */
-export class ReceiveQueue implements ReaderSource, RateWaitListener {
+export class ReceiveQueue implements ReaderSource, RateWaitListener, ChunkReader {
   readonly #transport: Transport;
   readonly #options: ReceiveQueueOptions;
   readonly #listener: ReceiveListener;
@@ -308,11 +309,12 @@ export class ReceiveQueue implements ReaderSource, RateWaitListener {
   #read(): void {
     this.#input = "busy";
     this.#arrivals?.waits();
-    this.#transport.read().then(this.#onChunk, this.#onInputEnd);
+    readTo(this.#transport, this);
   }
 
-  readonly #onChunk = (chunk: Uint8Array | null): void => {
-    if (chunk === null) return this.#onInputEnd(null);
+  /** The read is over. */
+  onChunk(chunk: Uint8Array | null): void {
+    if (chunk === null) return this.#endInput(null);
     try {
       this.bytesIn += chunk.length;
       this.#listener.onRead();
@@ -321,15 +323,20 @@ export class ReceiveQueue implements ReaderSource, RateWaitListener {
       this.#input = "idle";
       this.#readAhead();
     } catch (error) {
-      this.#onInputEnd(error as Error);
+      this.#endInput(error as Error);
     }
-  };
+  }
 
-  readonly #onInputEnd = (error: Error | null): void => {
+  /** The read failed. */
+  onReadFailed(error: Error): void {
+    this.#endInput(error);
+  }
+
+  #endInput(error: Error | null): void {
     this.#input = "over";
     this.end({ kind: "ended", error });
     this.#listener.onInputEnd(error);
-  };
+  }
 
   /** Takes what was read, unless it comes too late. */
   #keep(chunk: Uint8Array): void {

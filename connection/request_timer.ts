@@ -1,6 +1,6 @@
 // RequestTimer: takes the time from a message's arrival to what its handler sends next, or to its return.
 import type { DurationHistogram } from "../stats/data/duration_histogram.ts";
-import { atTurnEnd, turnNowMs } from "./turns.ts";
+import { atTurnEnd, readNowMs, turnNowMs } from "./turns.ts";
 import type { MessageObserver } from "./types.ts";
 
 /** Reads, and waits without an answer, that are counted apart; older ones are joined. */
@@ -60,8 +60,8 @@ export class RequestTimer implements MessageObserver {
     const later = this.#later;
     if (this.#takenBytes >= this.#endBytes && later.length === 0) {
       this.#endBytes = endBytes;
-      this.#atMs = performance.now();
-    } else if (later.length < MAX_APART) later.push({ endBytes, atMs: performance.now() });
+      this.#atMs = readNowMs();
+    } else if (later.length < MAX_APART) later.push({ endBytes, atMs: readNowMs() });
     else later[MAX_APART - 1]!.endBytes = endBytes;
   }
 
@@ -122,6 +122,11 @@ export class RequestTimer implements MessageObserver {
     this.#older.splice(0, this.#left);
     this.#left = 0;
     this.sent();
+  }
+
+  /** What was answered may be counted before the end of the turn. */
+  get needsTurnEnd(): boolean {
+    return false;
   }
 
   /** Counts what was answered in the turn that is over. */

@@ -2,7 +2,8 @@
 import { ClosedError, FramingError } from "../errors.ts";
 import type { FrameEncoder } from "../framing.ts";
 import { bufferGone } from "../net/transport/faults.ts";
-import type { Transport } from "../net/transport/transport.ts";
+import { writeFor } from "../net/transport/handover.ts";
+import type { ChunkWriter, Transport } from "../net/transport/transport.ts";
 import type { SendProgress } from "./types.ts";
 import { LARGE_BYTES, returnBuffer } from "../collections/buffers.ts";
 import { PendingBytes, type Segment } from "../collections/pending_bytes.ts";
@@ -53,7 +54,7 @@ interface FlushWait extends PromiseWithResolvers<void> {
  * Everything may be called at any time, and concurrently: frames leave in the order of the calls of
  * {@linkcode push}.
  */
-export class WriteQueue implements SendProgress, TurnEnd {
+export class WriteQueue implements SendProgress, TurnEnd, ChunkWriter {
   readonly #transport: Transport;
   readonly #options: WriteQueueOptions;
   readonly #listener: WriteListener;
@@ -193,7 +194,13 @@ export class WriteQueue implements SendProgress, TurnEnd {
 
   /** Starts to write now what has been pushed, unless a write is under way: then it joins the next one. */
   flush(): void {
+    this.#scheduled = false;
     if (this.#writing === null && !this.#ended) this.#writeNext();
+  }
+
+  /** Whether something waits to be written for no more than the end of the turn. */
+  get needsTurnEnd(): boolean {
+    return this.#scheduled;
   }
 
   /** Takes note that the peer is slow: until the queue is empty, less goes out in one write. */
@@ -303,8 +310,7 @@ export class WriteQueue implements SendProgress, TurnEnd {
 
   /** The turn is over. */
   onTurnEnd(): void {
-    this.#scheduled = false;
-    this.flush();
+    if (this.#scheduled) this.flush();
   }
 
   #writeNext(): void {
@@ -322,10 +328,11 @@ export class WriteQueue implements SendProgress, TurnEnd {
     if (segment.bytes.length !== segment.length) return this.#listener.onWriteError(bufferGone());
     this.#writing = segment;
     this.startedBytes += segment.length;
-    this.#transport.write(segment.bytes).then(this.#onWritten, this.#onFailed);
+    writeFor(this.#transport, segment.bytes, this);
   }
 
-  readonly #onWritten = (): void => {
+  /** The write is over. */
+  onWritten(): void {
     const { length, buffer } = this.#writing!;
     this.#writing = null;
     if (buffer !== null) returnBuffer(buffer);
@@ -338,12 +345,13 @@ export class WriteQueue implements SendProgress, TurnEnd {
       wait.resolve();
     }
     this.#writeNext();
-  };
+  }
 
-  readonly #onFailed = (error: Error): void => {
+  /** The write failed. */
+  onWriteFailed(error: Error): void {
     this.#writing = null;
     if (!this.#ended) this.#listener.onWriteError(error);
-  };
+  }
 
   #settleFlushes(): void {
     while (this.#flushes.length > 0 && this.#flushes[0]!.offset <= this.writtenBytes) {

@@ -3,6 +3,14 @@ import { Fifo } from "../collections/fifo.ts";
 import { FramingError, type FramingErrorCode } from "../errors.ts";
 import type { FrameDecoder } from "./types.ts";
 
+/**
+ * Views a part of a chunk, from `start` on: what `subarray` does, which also looks up the class of
+ * the chunk and costs half as much again.
+ */
+export function view(chunk: Uint8Array, start: number, length: number): Uint8Array {
+  return new Uint8Array(chunk.buffer, chunk.byteOffset + start, length);
+}
+
 /** No bytes. */
 export const EMPTY: Uint8Array = new Uint8Array(0);
 

@@ -1,6 +1,6 @@
 // PrefixedDecoder: what length-prefixed and varint-prefixed framing have in common.
 import { FramingError } from "../errors.ts";
-import { ChunkDecoder, EMPTY } from "./chunks.ts";
+import { ChunkDecoder, EMPTY, view } from "./chunks.ts";
 
 /** A prefix that is not complete yet. */
 export const INCOMPLETE = -1;
@@ -49,7 +49,7 @@ export abstract class PrefixedDecoder extends ChunkDecoder {
     const end = start + length;
     if (length >= 0 && end <= chunk.length && length <= this.maxMessageBytes) {
       this.at = end;
-      return chunk.subarray(start, end);
+      return view(chunk, start, length);
     }
     return this.#begin(length);
   }

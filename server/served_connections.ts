@@ -62,7 +62,7 @@ export class ServedConnections<Data> {
   readonly live: Map<string, Connection<Data>> = new Map();
   readonly #options: ResolvedServeOptions<Data>;
   readonly #parts: ServedConnectionsParts<Data>;
-  readonly #rates: RateLimits;
+  readonly #rates: RateLimits | null;
   /** Connections that this side cut. What their handlers throw is not reported. */
   readonly #cut = new WeakSet<Connection<Data>>();
   /** What ended connections had left unread when they were drained. */
@@ -78,7 +78,8 @@ export class ServedConnections<Data> {
   constructor(options: ResolvedServeOptions<Data>, parts: ServedConnectionsParts<Data>) {
     this.#options = options;
     this.#parts = parts;
-    this.#rates = new RateLimits(options.given.rateLimits);
+    const { rateLimits } = options.given;
+    this.#rates = rateLimits === undefined ? null : new RateLimits(rateLimits);
   }
 
   /** Runs the handler on a connection until both have ended. Never rejects. */
@@ -201,7 +202,7 @@ export class ServedConnections<Data> {
     const { given, connection: options } = this.#options;
     const { reporter, sweeper, tally } = this.#parts;
     const { localAddr, remoteAddr } = incoming;
-    const gate = this.#rates.gate(sourceKey(remoteAddr), performance.now());
+    const gate = this.#rates?.gate(sourceKey(remoteAddr), performance.now()) ?? null;
     const { onTraffic } = given;
     const data = given.data?.({ localAddr, remoteAddr });
     const connection: Connection<Data> = new Connection<Data>(transport, {

@@ -46,23 +46,23 @@ export interface RekeyLimits {
 export const REKEY_LIMITS: RekeyLimits = { records: 2 ** 20, bytes: 2 ** 32, ageMs: 3_600_000 };
 
 /**
- * The nonce of a record: `iv` XOR its number as a u64 in the last eight bytes.
+ * The nonce of a record: `iv` XOR its number as a u64 in the last eight bytes. It is written to
+ * `nonce`, whose other bytes are those of `iv` already, and returned.
  *
  * @throws {ProtocolError} `ERR_IPC_RECORD` from number 2^24 on
  */
-export function nonceOf(iv: Uint8Array, sequence: number): Uint8Array {
+export function nonceOf(iv: Uint8Array, sequence: number, nonce: Uint8Array): Uint8Array {
   if (sequence >= HARD_RECORD_LIMIT) {
     throw new ProtocolError(
       "ERR_IPC_RECORD",
       `Cannot go on: a key may serve ${HARD_RECORD_LIMIT} records at most`,
     );
   }
-  const nonce = iv.slice();
   // Numbers end far below 2^32: the upper half of the u64 is zero.
-  nonce[8]! ^= sequence >>> 24;
-  nonce[9]! ^= sequence >>> 16;
-  nonce[10]! ^= sequence >>> 8;
-  nonce[11]! ^= sequence;
+  nonce[8] = iv[8]! ^ sequence >>> 24;
+  nonce[9] = iv[9]! ^ sequence >>> 16;
+  nonce[10] = iv[10]! ^ sequence >>> 8;
+  nonce[11] = iv[11]! ^ sequence;
   return nonce;
 }
 
@@ -71,6 +71,8 @@ class Epoch {
   readonly key: Uint8Array;
   readonly #traffic: Uint8Array;
   readonly #iv: Uint8Array;
+  /** The last nonce. Making an array of bytes costs 1 to 2 µs, a third of sealing a small record. */
+  readonly #nonce: Uint8Array;
   #webKey: Promise<CryptoKey> | null = null;
   #sequence = 0;
 
@@ -79,6 +81,7 @@ class Epoch {
     const { key, iv } = trafficKeys(traffic);
     this.key = key;
     this.#iv = iv;
+    this.#nonce = iv.slice();
   }
 
   /** Records numbered so far. */
@@ -86,9 +89,12 @@ class Epoch {
     return this.#sequence;
   }
 
-  /** Takes the next number and returns its nonce: iv XOR (0^4 | u64 number). */
+  /**
+   * Takes the next number and returns its nonce: iv XOR (0^4 | u64 number). It holds until the next
+   * call.
+   */
   nextNonce(): Uint8Array {
-    return nonceOf(this.#iv, this.#sequence++);
+    return nonceOf(this.#iv, this.#sequence++, this.#nonce);
   }
 
   /** The key as WebCrypto wants it, imported once. */
@@ -148,11 +154,10 @@ export class RecordSealer {
 
   /** The same into the front of `target`, which has room; returns the bytes of the record. */
   sealInto(target: Uint8Array, type: RecordType, plain: Uint8Array): number {
-    const head = recordHead(type, plain.length);
+    writeRecordHead(target, type, plain.length);
     this.#bytes += plain.length;
     const cipher = createCipheriv("aes-256-gcm", this.#epoch.key, this.#epoch.nextNonce());
-    cipher.setAAD(head);
-    target.set(head);
+    cipher.setAAD(target.subarray(0, RECORD_HEAD_BYTES));
     if (plain.length > 0) target.set(cipher.update(plain), RECORD_HEAD_BYTES);
     cipher.final();
     target.set(cipher.getAuthTag(), RECORD_HEAD_BYTES + plain.length);
@@ -164,9 +169,10 @@ export class RecordSealer {
    * the calls.
    */
   async sealAsync(plain: Uint8Array): Promise<Uint8Array> {
-    const head = recordHead(RecordType.data, plain.length);
+    const head = new Uint8Array(RECORD_HEAD_BYTES);
+    writeRecordHead(head, RecordType.data, plain.length);
     this.#bytes += plain.length;
-    const iv = this.#epoch.nextNonce();
+    const iv = this.#epoch.nextNonce().slice();
     const key = await this.#epoch.webKey();
     const sealed = await crypto.subtle.encrypt(
       { name: "AES-GCM", iv: own(iv), additionalData: own(head) },
@@ -234,7 +240,7 @@ export class RecordReader {
   next(): SealedRecord | null {
     const head = this.#head ??= this.#unit(RECORD_HEAD_BYTES);
     if (head === null) return null;
-    const length = new DataView(head.buffer, head.byteOffset).getUint32(1);
+    const length = (head[1]! << 24 | head[2]! << 16 | head[3]! << 8 | head[4]!) >>> 0;
     if (!this.#gathering && !this.#check(head[0]!, length)) throw notOpened();
     const body = this.#unit(length);
     if (body === null) return null;
@@ -340,7 +346,7 @@ export class RecordOpener {
   }
 
   async #openAsync({ head, body }: SealedRecord): Promise<Uint8Array> {
-    const iv = this.#epoch.nextNonce();
+    const iv = this.#epoch.nextNonce().slice();
     const key = await this.#epoch.webKey();
     try {
       const options = { name: "AES-GCM", iv: own(iv), additionalData: own(head) };
@@ -360,10 +366,14 @@ async function importKey(key: Uint8Array): Promise<CryptoKey> {
   }
 }
 
-/** The five bytes before a record's ciphertext. */
-function recordHead(type: RecordType, plainBytes: number): Uint8Array {
+/** Writes the five bytes before a record's ciphertext. */
+function writeRecordHead(target: Uint8Array, type: RecordType, plainBytes: number): void {
   const length = plainBytes + TAG_BYTES;
-  return new Uint8Array([type, length >>> 24, length >>> 16, length >>> 8, length]);
+  target[0] = type;
+  target[1] = length >>> 24;
+  target[2] = length >>> 16;
+  target[3] = length >>> 8;
+  target[4] = length;
 }
 
 function isLegal(type: number, plainBytes: number, maxRecordBytes: number): boolean {
