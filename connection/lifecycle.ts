@@ -83,7 +83,8 @@ export class ConnectionLifecycle
     const { readAheadBytes, idleTimeoutMs } = options;
     this.receiveQueue = new ReceiveQueue(
       transport,
-      () => options.framing.decoder(options),
+      options.framing,
+      options,
       { readAheadBytes, idleTimeoutMs, rateGate, onRatePause, observer },
       this,
     );
