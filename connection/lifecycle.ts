@@ -48,8 +48,10 @@ export class ConnectionLifecycle
   readonly maxMessageBytes: number;
   readonly observer: MessageObserver | undefined;
   readonly #closeTimeoutMs: number;
-  readonly #inputEnded: PromiseWithResolvers<void> = Promise.withResolvers();
-  readonly #closed: PromiseWithResolvers<ConnectionEnd> = Promise.withResolvers();
+  /** Made when they are asked for. */
+  #inputEnded: PromiseWithResolvers<void> | undefined;
+  #closed: PromiseWithResolvers<ConnectionEnd> | undefined;
+  #end: ConnectionEnd | null = null;
   /** The end of our direction in order, once it was asked for. */
   #writesEnding: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -90,11 +92,19 @@ export class ConnectionLifecycle
 
   /** Resolves when no more bytes come from the peer. */
   get inputEnded(): Promise<void> {
+    if (this.#inputEnded === undefined) {
+      this.#inputEnded = Promise.withResolvers();
+      if (this.hasInputEnded) this.#inputEnded.resolve();
+    }
     return this.#inputEnded.promise;
   }
 
   /** Resolves when the transport is closed. */
   get closed(): Promise<ConnectionEnd> {
+    if (this.#closed === undefined) {
+      this.#closed = Promise.withResolvers();
+      if (this.#end !== null) this.#closed.resolve(this.#end);
+    }
     return this.#closed.promise;
   }
 
@@ -329,14 +339,15 @@ export class ConnectionLifecycle
     writeQueue.end(error);
     this.receiveQueue.end({ kind: "ended", error });
     this.#endInput();
-    this.#closed.resolve({ error, unsentBytes });
+    this.#end = { error, unsentBytes };
+    this.#closed?.resolve(this.#end);
     this.upkeep.stop();
   }
 
   #endInput(): void {
     if (this.hasInputEnded) return;
     this.hasInputEnded = true;
-    this.#inputEnded.resolve();
+    this.#inputEnded?.resolve();
   }
 }
 

@@ -16,6 +16,8 @@ export interface ReceiveQueueOptions extends PacedMessagesOptions {
   readonly onRatePause?: (() => void) | undefined;
 }
 
+const READING: ReceiveState = { kind: "reading" };
+
 /** Learns what comes from the peer. */
 export interface ReceiveListener {
   /** Bytes were read. */
@@ -43,7 +45,7 @@ export class ReceiveQueue implements ReaderSource, RateWaitListener, ChunkReader
   readonly #options: ReceiveQueueOptions;
   readonly #listener: ReceiveListener;
   readonly #messages: PacedMessages;
-  #state: ReceiveState = { kind: "reading" };
+  #state = READING;
   /**
    * Whether the next read may begin, one is under way or its chunk is not kept yet, or no more
    * bytes come.

@@ -20,7 +20,7 @@ export class Received {
   #pushedBytes = 0;
   /** Only messages that begin before this byte of the input are decoded. */
   #endOffset = Infinity;
-  /** The first bytes that came. */
+  /** The first bytes that came, until they have been a message; `null` before and after that. */
   #firstBytes: Uint8Array | null = null;
 
   readonly #observer: MessageObserver | undefined;
@@ -53,7 +53,7 @@ export class Received {
 
   /** Takes what was read. */
   push(chunk: Uint8Array): void {
-    this.#firstBytes ??= chunk.slice(0, FIRST_BYTES);
+    if (this.#pushedBytes === 0) this.#firstBytes = chunk.slice(0, FIRST_BYTES);
     this.#pushedBytes += chunk.length;
     this.#decoder.push(chunk);
     this.#observer?.arrived(this.#pushedBytes);
@@ -74,7 +74,9 @@ export class Received {
   next(): Uint8Array | undefined {
     if (this.isOver) return undefined;
     const message = this.#decoder.next();
-    if (message !== undefined) this.#observer?.taken(this.decodedBytes, 1);
+    if (message === undefined) return undefined;
+    this.#firstBytes = null;
+    this.#observer?.taken(this.decodedBytes, 1);
     return message;
   }
 
@@ -93,7 +95,9 @@ export class Received {
     const before = batch.length;
     decoder.nextInto(batch, most);
     const count = batch.length - before;
-    if (count > 0) this.#observer?.taken(this.decodedBytes, count);
+    if (count === 0) return;
+    this.#firstBytes = null;
+    this.#observer?.taken(this.decodedBytes, count);
   }
 
   /** Throws when the input, of which no more comes, ended inside a message. */
