@@ -34,6 +34,11 @@ export class PendingBytes {
     return this.#segments.size;
   }
 
+  /** Whether the buffer being filled has room for `size` more bytes. */
+  hasRoom(size: number): boolean {
+    return this.#fill !== null && this.filled + size <= this.#fill.length;
+  }
+
   /** Returns a buffer with room for `size` more bytes: a small one grows once, then full ones line up. */
   room(size: number): Uint8Array {
     const fill = this.#fill;
@@ -57,7 +62,9 @@ export class PendingBytes {
     const buffer = this.#fill;
     if (buffer === null) return;
     const length = this.filled;
-    this.#segments.push({ bytes: buffer.subarray(0, length), length, buffer, written: null });
+    // Faster than `subarray`, which looks up the class of the array.
+    const bytes = new Uint8Array(buffer.buffer, buffer.byteOffset, length);
+    this.#segments.push({ bytes, length, buffer, written: null });
     this.#fill = null;
     this.filled = 0;
   }

@@ -1,10 +1,12 @@
 // ReceiveQueue: reads ahead within a bound, decodes on demand, hands messages to one reader at a time.
-import type { FrameDecoder } from "../framing.ts";
-import type { Transport } from "../net/transport/transport.ts";
+import type { Framing, FramingLimits } from "../framing.ts";
+import { readTo } from "../net/transport/handover.ts";
+import type { ChunkReader, Transport } from "../net/transport/transport.ts";
 import { Arrivals } from "./arrivals.ts";
 import { PacedMessages, type PacedMessagesOptions } from "./paced_messages.ts";
 import type { RateWaitListener } from "./rate_wait.ts";
 import { ReaderSlot, type ReaderSource } from "./reader_slot.ts";
+import { Received } from "./received.ts";
 import { endReceiving, type ReceiveEnd, type ReceiveState } from "./receive_state.ts";
 
 /** Options of a {@linkcode ReceiveQueue}. */
@@ -14,6 +16,8 @@ export interface ReceiveQueueOptions extends PacedMessagesOptions {
   /** Called when a message has to wait for the rate limit. */
   readonly onRatePause?: (() => void) | undefined;
 }
+
+const READING: ReceiveState = { kind: "reading" };
 
 /** Learns what comes from the peer. */
 export interface ReceiveListener {
@@ -37,12 +41,14 @@ export interface ReceiveListener {
  *
  * One reader at a time, at {@linkcode reader}. Everything else may be called at any time.
  */
-export class ReceiveQueue implements ReaderSource, RateWaitListener {
+export class ReceiveQueue implements ReaderSource, RateWaitListener, ChunkReader {
   readonly #transport: Transport;
-  readonly #options: ReceiveQueueOptions;
+  readonly #readAheadBytes: number;
+  readonly #onRatePause: ReceiveQueueOptions["onRatePause"];
+  readonly #observer: ReceiveQueueOptions["observer"];
   readonly #listener: ReceiveListener;
   readonly #messages: PacedMessages;
-  #state: ReceiveState = { kind: "reading" };
+  #state = READING;
   /**
    * Whether the next read may begin, one is under way or its chunk is not kept yet, or no more
    * bytes come.
@@ -63,14 +69,21 @@ export class ReceiveQueue implements ReaderSource, RateWaitListener {
 
   constructor(
     transport: Transport,
-    makeDecoder: () => FrameDecoder,
+    framing: Framing,
+    limits: FramingLimits,
     options: ReceiveQueueOptions,
     listener: ReceiveListener,
   ) {
     this.#transport = transport;
-    this.#options = options;
+    this.#readAheadBytes = options.readAheadBytes;
+    this.#onRatePause = options.onRatePause;
+    this.#observer = options.observer;
     this.#listener = listener;
-    this.#messages = new PacedMessages(makeDecoder, options, this);
+    this.#messages = new PacedMessages(
+      new Received(framing, limits, options.observer),
+      options,
+      this,
+    );
     this.reader = new ReaderSlot(this, options.observer);
   }
 
@@ -109,9 +122,9 @@ export class ReceiveQueue implements ReaderSource, RateWaitListener {
     this.#messages.setReferenced(isReferenced);
   }
 
-  /** Decodes from the next message on with other decoders. */
-  setDecoder(makeDecoder: () => FrameDecoder): void {
-    this.#messages.setDecoder(makeDecoder);
+  /** Decodes from the next message on by another framing. */
+  setFraming(framing: Framing, limits: FramingLimits): void {
+    this.#messages.setFraming(framing, limits);
     this.#settle();
   }
 
@@ -141,7 +154,7 @@ export class ReceiveQueue implements ReaderSource, RateWaitListener {
    * has left.
    */
   onRatePause(): void {
-    this.#options.onRatePause?.();
+    this.#onRatePause?.();
     this.#readAhead();
   }
 
@@ -159,7 +172,7 @@ export class ReceiveQueue implements ReaderSource, RateWaitListener {
   /** The reader waits. */
   onWait(): void {
     this.#readOn();
-    if (!this.reader.isYielding && !this.keepsRate) this.#options.observer?.waits();
+    if (!this.reader.isYielding && !this.keepsRate) this.#observer?.waits();
     this.#listener.onReaderIdle();
   }
 
@@ -301,18 +314,20 @@ export class ReceiveQueue implements ReaderSource, RateWaitListener {
   /** The same, and reads on although enough is here where the rate limit holds that back for long. */
   #readAhead(): void {
     if (this.#input !== "idle") return;
-    const { readAheadBytes } = this.#options;
-    if (!this.#isFull() || this.#messages.looksAhead(this.messagesIn, readAheadBytes)) this.#read();
+    if (!this.#isFull() || this.#messages.looksAhead(this.messagesIn, this.#readAheadBytes)) {
+      this.#read();
+    }
   }
 
   #read(): void {
     this.#input = "busy";
     this.#arrivals?.waits();
-    this.#transport.read().then(this.#onChunk, this.#onInputEnd);
+    readTo(this.#transport, this);
   }
 
-  readonly #onChunk = (chunk: Uint8Array | null): void => {
-    if (chunk === null) return this.#onInputEnd(null);
+  /** The read is over. */
+  onChunk(chunk: Uint8Array | null): void {
+    if (chunk === null) return this.#endInput(null);
     try {
       this.bytesIn += chunk.length;
       this.#listener.onRead();
@@ -321,15 +336,20 @@ export class ReceiveQueue implements ReaderSource, RateWaitListener {
       this.#input = "idle";
       this.#readAhead();
     } catch (error) {
-      this.#onInputEnd(error as Error);
+      this.#endInput(error as Error);
     }
-  };
+  }
 
-  readonly #onInputEnd = (error: Error | null): void => {
+  /** The read failed. */
+  onReadFailed(error: Error): void {
+    this.#endInput(error);
+  }
+
+  #endInput(error: Error | null): void {
     this.#input = "over";
     this.end({ kind: "ended", error });
     this.#listener.onInputEnd(error);
-  };
+  }
 
   /** Takes what was read, unless it comes too late. */
   #keep(chunk: Uint8Array): void {
@@ -349,6 +369,6 @@ export class ReceiveQueue implements ReaderSource, RateWaitListener {
     // flood would be read without bound.
     const sated = !this.reader.isWaiting || this.reader.isYielding || this.keepsRate;
     if (this.#messages.hasEnd) return sated || this.#messages.isOver;
-    return sated && this.heldBytes >= this.#options.readAheadBytes;
+    return sated && this.heldBytes >= this.#readAheadBytes;
   }
 }

@@ -14,19 +14,49 @@ export function countTurn(): void {
 
 /** What has something to do when a turn is over. */
 export interface TurnEnd {
-  /** The turn is over. */
+  /**
+   * Whether it still has to be done at the end of the turn and not before: more may come that goes
+   * with it.
+   */
+  readonly needsTurnEnd: boolean;
+  /** The turn is over, or nothing that ends with it needs its end any more. */
   onTurnEnd(): void;
 }
+
+/**
+ * Runs of the microtask queue until the ends of a turn are looked at, and so many times twice as
+ * many later. After two, a handler that answers and asks for the next message has had its answer
+ * written.
+ */
+const FIRST_LOOK = 2;
+
+/** Runs after which the end of the turn is waited for: it costs a callback of the platform. */
+const LAST_LOOK = 8;
 
 /** What has something to do at the end of this turn: one callback for all of it. */
 let ending: TurnEnd[] = [];
 
+/** Runs of the microtask queue since the first of `ending` came, and after which to look. */
+let runs = 0;
+let lookAt = FIRST_LOOK;
+
 /** When the callback under way began, in ms; `null` until it was asked for. */
 let nowMs: number | null = null;
 
-/** Calls `item.onTurnEnd` at the end of this turn of the event loop. */
+/** When the reads that end together ended, in ms; `null` until it was asked for. */
+let readAtMs: number | null = null;
+
+const RESOLVED: Promise<void> = Promise.resolve();
+
+/**
+ * Calls `item.onTurnEnd` at the end of this turn of the event loop, or before, once no item needs
+ * the end.
+ */
 export function atTurnEnd(item: TurnEnd): void {
-  if (ending.push(item) === 1) setImmediate(endTurn);
+  if (ending.push(item) > 1) return;
+  runs = 0;
+  lookAt = FIRST_LOOK;
+  void RESOLVED.then(look);
 }
 
 /** The time by the clock that does not go back, in ms, read once for all that end a turn together. */
@@ -34,8 +64,36 @@ export function turnNowMs(): number {
   return nowMs ??= performance.now();
 }
 
+/** The same, read once for all reads whose results come together: the clock is dear. */
+export function readNowMs(): number {
+  if (readAtMs !== null) return readAtMs;
+  void RESOLVED.then(forgetRead);
+  return readAtMs = performance.now();
+}
+
+function forgetRead(): void {
+  readAtMs = null;
+}
+
+function look(): void {
+  runs++;
+  if (runs < lookAt) return void RESOLVED.then(look);
+  lookAt *= 2;
+  if (!ending.some(needsEnd)) return endAll();
+  if (runs < LAST_LOOK) void RESOLVED.then(look);
+  else setImmediate(endTurn);
+}
+
+function needsEnd(item: TurnEnd): boolean {
+  return item.needsTurnEnd;
+}
+
 function endTurn(): void {
   countTurn();
+  endAll();
+}
+
+function endAll(): void {
   nowMs = null;
   const items = ending;
   ending = [];

@@ -2,7 +2,8 @@
 import { ClosedError, FramingError } from "../errors.ts";
 import type { FrameEncoder } from "../framing.ts";
 import { bufferGone } from "../net/transport/faults.ts";
-import type { Transport } from "../net/transport/transport.ts";
+import { writeFor } from "../net/transport/handover.ts";
+import type { ChunkWriter, Transport } from "../net/transport/transport.ts";
 import type { SendProgress } from "./types.ts";
 import { LARGE_BYTES, returnBuffer } from "../collections/buffers.ts";
 import { PendingBytes, type Segment } from "../collections/pending_bytes.ts";
@@ -53,7 +54,7 @@ interface FlushWait extends PromiseWithResolvers<void> {
  * Everything may be called at any time, and concurrently: frames leave in the order of the calls of
  * {@linkcode push}.
  */
-export class WriteQueue implements SendProgress, TurnEnd {
+export class WriteQueue implements SendProgress, TurnEnd, ChunkWriter {
   readonly #transport: Transport;
   readonly #options: WriteQueueOptions;
   readonly #listener: WriteListener;
@@ -68,7 +69,7 @@ export class WriteQueue implements SendProgress, TurnEnd {
   #isSlow = false;
   #scheduled = false;
   #belowHighWater: PromiseWithResolvers<void> | null = null;
-  #flushes: FlushWait[] = [];
+  #flushes: FlushWait[] | null = null;
   /** Messages that were accepted. */
   messagesOut = 0;
   /** Bytes of all frames ever pushed. */
@@ -193,7 +194,13 @@ export class WriteQueue implements SendProgress, TurnEnd {
 
   /** Starts to write now what has been pushed, unless a write is under way: then it joins the next one. */
   flush(): void {
+    this.#scheduled = false;
     if (this.#writing === null && !this.#ended) this.#writeNext();
+  }
+
+  /** Whether something waits to be written for no more than the end of the turn. */
+  get needsTurnEnd(): boolean {
+    return this.#scheduled;
   }
 
   /** Takes note that the peer is slow: until the queue is empty, less goes out in one write. */
@@ -211,10 +218,10 @@ export class WriteQueue implements SendProgress, TurnEnd {
     this.flush();
     // The flush itself ends the queue where the first bytes to go are gone.
     if (this.#ended) return rejected(this.#refusal());
-    const last = this.#flushes.at(-1);
+    const last = this.#flushes?.at(-1);
     if (last?.offset === this.pushedBytes) return last.promise;
     const wait: FlushWait = { offset: this.pushedBytes, ...Promise.withResolvers<void>() };
-    this.#flushes.push(wait);
+    (this.#flushes ??= []).push(wait);
     return ignoreRejection(wait.promise);
   }
 
@@ -229,8 +236,8 @@ export class WriteQueue implements SendProgress, TurnEnd {
     this.#failure = error;
     this.#pending.drop(null);
     this.#belowHighWater?.reject(this.#refusal());
-    for (const wait of this.#flushes) wait.reject(this.#refusal());
-    this.#flushes = [];
+    for (const wait of this.#flushes ?? []) wait.reject(this.#refusal());
+    this.#flushes = null;
   }
 
   /** Why nothing is taken any more. */
@@ -303,8 +310,7 @@ export class WriteQueue implements SendProgress, TurnEnd {
 
   /** The turn is over. */
   onTurnEnd(): void {
-    this.#scheduled = false;
-    this.flush();
+    if (this.#scheduled) this.flush();
   }
 
   #writeNext(): void {
@@ -322,32 +328,35 @@ export class WriteQueue implements SendProgress, TurnEnd {
     if (segment.bytes.length !== segment.length) return this.#listener.onWriteError(bufferGone());
     this.#writing = segment;
     this.startedBytes += segment.length;
-    this.#transport.write(segment.bytes).then(this.#onWritten, this.#onFailed);
+    writeFor(this.#transport, segment.bytes, this);
   }
 
-  readonly #onWritten = (): void => {
+  /** The write is over. */
+  onWritten(): void {
     const { length, buffer } = this.#writing!;
     this.#writing = null;
     if (buffer !== null) returnBuffer(buffer);
     if (this.#ended) return;
     this.writtenBytes += length;
-    if (this.#flushes.length > 0) this.#settleFlushes();
+    if (this.#flushes !== null) this.#settleFlushes(this.#flushes);
     if (this.#belowHighWater !== null && this.hasRoom) {
       const wait = this.#belowHighWater;
       this.#belowHighWater = null;
       wait.resolve();
     }
     this.#writeNext();
-  };
+  }
 
-  readonly #onFailed = (error: Error): void => {
+  /** The write failed. */
+  onWriteFailed(error: Error): void {
     this.#writing = null;
     if (!this.#ended) this.#listener.onWriteError(error);
-  };
+  }
 
-  #settleFlushes(): void {
-    while (this.#flushes.length > 0 && this.#flushes[0]!.offset <= this.writtenBytes) {
-      this.#flushes.shift()!.resolve();
+  #settleFlushes(flushes: FlushWait[]): void {
+    while (flushes.length > 0 && flushes[0]!.offset <= this.writtenBytes) {
+      flushes.shift()!.resolve();
     }
+    if (flushes.length === 0) this.#flushes = null;
   }
 }

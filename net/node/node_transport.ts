@@ -25,11 +25,22 @@ const HOLD_MS = 250;
  */
 const ENDED_MS = 60_000;
 
+/** The transport of a socket. */
+const OWNER: unique symbol = Symbol("transport");
+
+/** A socket with its transport, to which the platform's callbacks lead. */
+interface OwnedSocket extends Socket {
+  [OWNER]: NodeTransport;
+}
+
 /** The state of the reading side. */
 type Incoming =
   | { readonly kind: "open" }
   | { readonly kind: "ended" }
   | { readonly kind: "failed"; readonly cause: unknown };
+
+const OPEN: Incoming = { kind: "open" };
+const ENDED: Incoming = { kind: "ended" };
 
 /**
  * Bytes over a socket of node:net, or over a session of node:tls.
@@ -45,9 +56,10 @@ export class NodeTransport implements Transport {
   readonly #link: NodeLink;
   /** The TLS session; the socket itself where there is none. */
   readonly #session: Socket;
-  readonly #chunks: Uint8Array[] = [];
+  /** Bytes read ahead of the reader; made when there are some. */
+  #chunks: Uint8Array[] | null = null;
   #bytes = 0;
-  #incoming: Incoming = { kind: "open" };
+  #incoming = OPEN;
   #closed = false;
   #ended = false;
   #hasHeld = false;
@@ -71,22 +83,15 @@ export class NodeTransport implements Transport {
     this.localAddr = link.localAddr;
     this.remoteAddr = link.remoteAddr;
     if (secure !== undefined) this.tls = secure.info;
-    session.on("error", (cause) => this.#fail(cause));
-    session.on("close", () => {
-      // Most connections are closed by us: an error would cost more than the rest of the closing.
-      if (!this.#closed) this.#fail("the socket was closed");
-    });
+    const owned = session as OwnedSocket;
+    owned[OWNER] = this;
+    session.on("error", NodeTransport.#onError);
+    session.on("close", NodeTransport.#onClose);
     // What came together with the last bytes of the handshake.
     for (let chunk: Uint8Array | null; (chunk = session.read()) !== null;) this.#take(chunk);
     if (session.readableEnded) this.#end();
-    else session.on("end", () => this.#end());
-    session.push = (chunk: Uint8Array | null) => {
-      if (chunk !== null) this.#take(chunk);
-      else if (secure !== undefined && link.ending) {
-        this.#fail("the socket ended before the TLS session did");
-      } else this.#end();
-      return true;
-    };
+    else session.on("end", NodeTransport.#onEnd);
+    session.push = NodeTransport.#push;
     if (secure !== undefined) return;
     link.watch();
     this.#keepReading();
@@ -94,10 +99,36 @@ export class NodeTransport implements Transport {
     session.resume();
   }
 
+  // All transports share these functions: of their own, they would be the larger part of what an
+  // idle connection costs here. The platform calls them as methods of the socket.
+
+  static #onError(this: Socket, cause: Error): void {
+    (this as OwnedSocket)[OWNER].#fail(cause);
+  }
+
+  static #onClose(this: Socket): void {
+    const transport = (this as OwnedSocket)[OWNER];
+    // Most connections are closed by us: an error would cost more than the rest of the closing.
+    if (!transport.#closed) transport.#fail("the socket was closed");
+  }
+
+  static #onEnd(this: Socket): void {
+    (this as OwnedSocket)[OWNER].#end();
+  }
+
+  static #push(this: Socket, chunk: Uint8Array | null): boolean {
+    const transport = (this as OwnedSocket)[OWNER];
+    if (chunk !== null) transport.#take(chunk);
+    else if (transport.tls !== undefined && transport.#link.ending) {
+      transport.#fail("the socket ended before the TLS session did");
+    } else transport.#end();
+    return true;
+  }
+
   read(): Promise<Uint8Array | null> {
     if (this.#closed) return Promise.reject(closedHere("read"));
     if (this.#reader !== undefined) return Promise.reject(busy("read"));
-    const chunk = this.#chunks.shift();
+    const chunk = this.#chunks?.shift();
     if (chunk !== undefined) {
       this.#bytes -= chunk.length;
       if (this.#bytes <= RESUME_BYTES) this.#link.resume();
@@ -216,7 +247,7 @@ export class NodeTransport implements Transport {
   #leave(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#chunks.length = 0;
+    this.#chunks = null;
     this.#reader?.reject(closedHere("read"));
     this.#reader = undefined;
     this.#writer?.reject(closedHere("write"));
@@ -286,7 +317,7 @@ export class NodeTransport implements Transport {
       reader.resolve(bytes);
       return;
     }
-    this.#chunks.push(bytes);
+    (this.#chunks ??= []).push(bytes);
     this.#bytes += bytes.length;
     if (this.#bytes < PAUSE_BYTES) return;
     this.#link.pause();
@@ -297,7 +328,7 @@ export class NodeTransport implements Transport {
 
   #end(): void {
     if (this.#incoming.kind !== "open") return;
-    this.#incoming = { kind: "ended" };
+    this.#incoming = ENDED;
     this.#reader?.resolve(null);
     this.#reader = undefined;
   }

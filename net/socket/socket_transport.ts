@@ -1,8 +1,15 @@
 // SocketTransport: a Transport over a Deno.Conn: TCP, a unix socket or native TLS.
 import { bufferGone, busy, closedHere, transportFault } from "../transport/faults.ts";
+import { handRead, handWrite } from "../transport/handover.ts";
 import { ReadBuffer } from "../transport/read_buffer.ts";
 import { unacknowledgedBytes } from "../transport/send_queue.ts";
-import type { Address, TlsInfo, Transport } from "../transport/transport.ts";
+import type {
+  Address,
+  ChunkReader,
+  ChunkWriter,
+  TlsInfo,
+  Transport,
+} from "../transport/transport.ts";
 
 /** What a {@linkcode SocketTransport} shows beside the bytes. */
 export interface SocketDescription {
@@ -33,6 +40,9 @@ export class SocketTransport implements Transport {
   /** How many they are, and how many of them are not yet written. */
   #length = 0;
   #left = 0;
+  /** Who gets the results of the calls under way, where it is no promise. */
+  #reader: ChunkReader | null = null;
+  #writer: ChunkWriter | null = null;
   #ended = false;
   /** Bytes that were read before this object took over the socket, until the first read. */
   #first: Uint8Array | undefined;
@@ -50,22 +60,57 @@ export class SocketTransport implements Transport {
     if (this.#closed) return Promise.reject(closedHere("read"));
     if (this.#reading) return Promise.reject(busy("read"));
     if (this.#first !== undefined) return this.#takeFirst(this.#first);
-    this.#reading = true;
-    return this.#conn.read(this.#buffer.space()).then(this.#onRead, this.#onReadFailed);
+    return new Promise((resolve, reject) => {
+      this.readTo({ onChunk: resolve, onReadFailed: reject });
+    });
   }
 
-  #takeFirst(bytes: Uint8Array): Promise<Uint8Array> {
-    this.#first = undefined;
-    return Promise.resolve(bytes);
+  readInto(target: Uint8Array): Promise<number | null> {
+    if (this.#closed) return Promise.reject(closedHere("read"));
+    if (this.#reading) return Promise.reject(busy("read"));
+    if (this.#first !== undefined) return this.#takeFirstInto(this.#first, target);
+    this.#reading = true;
+    return this.#conn.read(target).then(this.#onReadInto, this.#onReadFailed);
+  }
+
+  #takeFirstInto(bytes: Uint8Array, target: Uint8Array): Promise<number> {
+    const count = Math.min(bytes.length, target.length);
+    target.set(bytes.subarray(0, count));
+    this.#first = count < bytes.length ? bytes.subarray(count) : undefined;
+    return Promise.resolve(count);
   }
 
   write(bytes: Uint8Array): Promise<void> {
     if (this.#closed) return Promise.reject(closedHere("write"));
     if (this.#writing !== null) return Promise.reject(busy("write"));
     if (bytes.length === 0) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.writeFor(bytes, { onWritten: resolve, onWriteFailed: reject });
+    });
+  }
+
+  readTo(reader: ChunkReader): void {
+    if (this.#closed || this.#reading || this.#first !== undefined) {
+      return handRead(this.read(), reader);
+    }
+    this.#reading = true;
+    this.#reader = reader;
+    this.#conn.read(this.#buffer.space()).then(this.#onReadTo, this.#onReadToFailed);
+  }
+
+  writeFor(bytes: Uint8Array, writer: ChunkWriter): void {
+    if (this.#closed || this.#writing !== null || bytes.length === 0) {
+      return handWrite(this.write(bytes), writer);
+    }
     this.#writing = bytes;
     this.#length = this.#left = bytes.length;
-    return this.#conn.write(bytes).then(this.#onWritten, this.#onWriteFailed);
+    this.#writer = writer;
+    this.#conn.write(bytes).then(this.#onWrittenFor, this.#onWriteForFailed);
+  }
+
+  #takeFirst(bytes: Uint8Array): Promise<Uint8Array> {
+    this.#first = undefined;
+    return Promise.resolve(bytes);
   }
 
   get takenBytes(): number {
@@ -95,10 +140,18 @@ export class SocketTransport implements Transport {
 
   // One closure for each connection: a promise and a closure for each message would cost more than
   // the rest of this class.
-  readonly #onRead = (length: number | null): Uint8Array | null => {
+  readonly #onReadTo = (length: number | null): void => {
+    const reader = this.#reader!;
+    this.#reading = false;
+    this.#reader = null;
+    if (this.#closed) reader.onReadFailed(closedHere("read"));
+    else reader.onChunk(length === null ? null : this.#buffer.take(length));
+  };
+
+  readonly #onReadInto = (length: number | null): number | null => {
     this.#reading = false;
     if (this.#closed) throw closedHere("read");
-    return length === null ? null : this.#buffer.take(length);
+    return length;
   };
 
   readonly #onReadFailed = (cause: unknown): never => {
@@ -106,31 +159,37 @@ export class SocketTransport implements Transport {
     throw this.#closed ? closedHere("read") : transportFault("read", cause);
   };
 
-  readonly #onWritten = (length: number): void | Promise<void> => {
-    const bytes = this.#writing;
-    const left = this.#left -= length;
-    if (bytes === null || left === 0) {
-      this.#writing = null;
-      return;
-    }
-    // A buffer that was transferred is empty now, and a write of nothing would never end.
-    if (bytes.length !== this.#length) {
-      this.#writing = null;
-      throw bufferGone();
-    }
-    return this.#conn.write(bytes.subarray(this.#length - left)).then(
-      this.#onWritten,
-      this.#onWriteFailed,
-    );
+  readonly #onReadToFailed = (cause: unknown): void => {
+    const reader = this.#reader!;
+    this.#reading = false;
+    this.#reader = null;
+    reader.onReadFailed(this.#closed ? closedHere("read") : transportFault("read", cause));
   };
 
-  readonly #onWriteFailed = (cause: unknown): never => {
-    const bytes = this.#writing;
-    this.#writing = null;
-    // The platform fails in its own words when a buffer is transferred while it writes.
-    if (bytes !== null && bytes.length !== this.#length && !this.#closed) throw bufferGone();
-    throw this.#closed ? closedHere("write") : transportFault("write", cause);
+  readonly #onWrittenFor = (length: number): void => {
+    const bytes = this.#writing!;
+    const left = this.#left -= length;
+    if (left === 0) return this.#endWrite(null);
+    // A buffer that was transferred is empty now, and a write of nothing would never end.
+    if (bytes.length !== this.#length) return this.#endWrite(bufferGone());
+    this.#conn.write(bytes.subarray(this.#length - left))
+      .then(this.#onWrittenFor, this.#onWriteForFailed);
   };
+
+  readonly #onWriteForFailed = (cause: unknown): void => {
+    const bytes = this.#writing!;
+    // The platform fails in its own words when a buffer is transferred while it writes.
+    if (bytes.length !== this.#length && !this.#closed) this.#endWrite(bufferGone());
+    else this.#endWrite(this.#closed ? closedHere("write") : transportFault("write", cause));
+  };
+
+  #endWrite(error: Error | null): void {
+    const writer = this.#writer!;
+    this.#writing = null;
+    this.#writer = null;
+    if (error === null) writer.onWritten();
+    else writer.onWriteFailed(error);
+  }
 
   ref(): void {
     if (!this.#closed) refOf(this.#conn)?.ref();

@@ -63,6 +63,22 @@ export interface SocketTuning {
   keepAlive?: KeepAlive | undefined;
 }
 
+/** Gets what a read brings, in place of a promise: see {@linkcode Transport.readTo}. */
+export interface ChunkReader {
+  /** The read is over: the next bytes, or `null` at an orderly end. It must not throw. */
+  onChunk(chunk: Uint8Array | null): void;
+  /** The read failed, for one of the reasons of {@linkcode Transport.read}. */
+  onReadFailed(error: Error): void;
+}
+
+/** Learns that a write is over, in place of a promise: see {@linkcode Transport.writeFor}. */
+export interface ChunkWriter {
+  /** The kernel has all bytes. It must not throw. */
+  onWritten(): void;
+  /** The write failed, for one of the reasons of {@linkcode Transport.write}. */
+  onWriteFailed(error: Error): void;
+}
+
 /**
  * An ordered, reliable, bidirectional flow of bytes: the one thing that protocol code knows of a
  * socket. One read and one write may be under way at a time.
@@ -82,11 +98,26 @@ export interface Transport {
    */
   read(): Promise<Uint8Array | null>;
   /**
+   * As {@linkcode read}, into the front of `target`, which has room for a byte at least: resolves with
+   * the number of bytes. `target` must not be touched before that. Absent where it would copy.
+   */
+  readInto?(target: Uint8Array): Promise<number | null>;
+  /**
    * Writes all of `bytes`; resolves when the kernel has them, and only then may they be changed.
    *
    * @throws {ClosedError} `ERR_RESET` when the peer vanished, `ERR_CLOSED` after {@linkcode close}
    */
   write(bytes: Uint8Array): Promise<void>;
+  /**
+   * The same as {@linkcode read}, for a caller to whom a promise for each read is too dear. The
+   * reader is never called within this call. Absent where it would save nothing.
+   */
+  readTo?(reader: ChunkReader): void;
+  /**
+   * The same as {@linkcode write}, for a caller to whom a promise for each write is too dear. The
+   * writer is never called within this call. Absent where it would save nothing.
+   */
+  writeFor?(bytes: Uint8Array, writer: ChunkWriter): void;
   /**
    * Bytes of the current write that the kernel has taken so far: the rest waits for the peer.
    * Absent where a write is all or nothing.
@@ -148,6 +179,11 @@ export interface Incoming {
    * @throws {TlsError} when the handshake fails; the descriptor is free by then
    */
   open(options: { signal: AbortSignal }): Promise<Transport>;
+  /**
+   * Takes over a connection that has no handshake, at once. Absent where {@linkcode open} takes
+   * time. Never throws: a peer that has left shows at the first read.
+   */
+  openNow?: (() => Transport) | undefined;
   /** Closes the connection without sending anything. */
   refuse(): void;
 }
