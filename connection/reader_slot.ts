@@ -90,16 +90,9 @@ export class ReaderSlot {
     } catch (error) {
       return rejected(error);
     }
-    const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<T, undefined>>();
-    this.#wait({
-      portion,
-      deliver: (item: T | null) => resolve(iteration(item)),
-      fail(error) {
-        reject(error);
-        ignoreRejection(promise);
-      },
-    });
-    return promise;
+    const wait = new IterationWait(portion);
+    this.#wait(wait);
+    return wait.promise;
   }
 
   /**
@@ -265,6 +258,32 @@ export class ReaderSlot {
 }
 
 /** Checks the options of a wait for one message. */
+/** A wait for the next item of an iteration. */
+class IterationWait<T> implements Waiter<T> {
+  readonly portion: Portion<T>;
+  readonly promise: Promise<IteratorResult<T, undefined>>;
+  #resolve!: (result: IteratorResult<T, undefined>) => void;
+  #reject!: (error: unknown) => void;
+
+  constructor(portion: Portion<T>) {
+    this.portion = portion;
+    // Faster than `Promise.withResolvers`: there is a wait for each message that comes alone.
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  deliver(item: T | null): void {
+    this.#resolve(iteration(item));
+  }
+
+  fail(error: unknown): void {
+    this.#reject(error);
+    ignoreRejection(this.promise);
+  }
+}
+
 function oneMessage(options: ReceiveOptions | undefined): Portion<Uint8Array> {
   if (options !== undefined) checkReceive(options);
   return ONE_MESSAGE;

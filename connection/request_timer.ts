@@ -132,20 +132,27 @@ export class RequestTimer implements MessageObserver {
   /** Counts what was answered in the turn that is over. */
   onTurnEnd(): void {
     const nowMs = turnNowMs();
+    // To empty an empty array costs more than to look.
+    if (this.#dueOlder.length > 0) this.#countOlder(nowMs);
+    if (this.#dueCount > 0) this.#histogram.add(Math.max(0, nowMs - this.#dueAtMs), this.#dueCount);
+    this.#dueCount = 0;
+  }
+
+  #countOlder(nowMs: number): void {
     for (const { atMs, count } of this.#dueOlder) {
       this.#histogram.add(Math.max(0, nowMs - atMs), count);
     }
     this.#dueOlder.length = 0;
-    if (this.#dueCount > 0) this.#histogram.add(Math.max(0, nowMs - this.#dueAtMs), this.#dueCount);
-    this.#dueCount = 0;
   }
 
   #moveToDue(): void {
     const due = this.#dueOlder;
     if (this.#dueCount === 0 && due.length === 0) atTurnEnd(this);
-    for (const batch of this.#older) due.push(batch);
-    this.#older.length = 0;
-    this.#left = 0;
+    if (this.#older.length > 0) {
+      due.push(...this.#older);
+      this.#older.length = 0;
+      this.#left = 0;
+    }
     if (this.#openCount === 0) return;
     if (this.#dueCount > 0) due.push({ atMs: this.#dueAtMs, count: this.#dueCount });
     this.#dueAtMs = this.#openAtMs;
