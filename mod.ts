@@ -97,8 +97,8 @@ export {
   type ReceiveOptions,
   type SendProgress,
   type SendRoom,
-  type Sweep,
   type Sweeper,
+  type Swept,
   type Traffic,
 } from "./connection.ts";
 export {

@@ -122,7 +122,9 @@ export class Door<Link> {
   readonly #parts: DoorParts<Link>;
   readonly #handshakes: Handshakes<Link>;
   /** Handshakes under way, and connections that are served. */
-  readonly #running = new Set<Promise<void>>();
+  #size = 0;
+  /** Resolves when there are none, once that is waited for. */
+  #emptied: PromiseWithResolvers<void> | null = null;
   /** Ends the wait for newcomers. */
   readonly #stopping = new AbortController();
   /** Ends handshakes under way. */
@@ -175,7 +177,7 @@ export class Door<Link> {
 
   /** Handshakes under way, and connections that are served. */
   get size(): number {
-    return this.#running.size;
+    return this.#size;
   }
 
   /**
@@ -265,7 +267,10 @@ export class Door<Link> {
    */
   async idle(): Promise<void> {
     await this.#accepting;
-    while (this.#running.size > 0) await Promise.all(this.#running);
+    while (this.#size > 0) {
+      this.#emptied ??= Promise.withResolvers();
+      await this.#emptied.promise;
+    }
   }
 
   #giveUp(): void {
@@ -280,19 +285,36 @@ export class Door<Link> {
   }
 
   #admit(incoming: Incoming, ticket: Ticket<AbortController>): void {
-    const running = this.#receive(incoming, ticket);
-    this.#running.add(running);
-    void running.then(() => {
-      this.#running.delete(running);
-      this.#paced?.recheck();
+    this.#size++;
+    const link = this.#handshakes.finishNow(incoming, ticket);
+    if (link === null) void this.#receive(incoming, ticket);
+    else this.#serve(link, incoming, ticket);
+  }
+
+  /** Brings a connection through its handshake. Never rejects. */
+  async #receive(incoming: Incoming, ticket: Ticket<AbortController>): Promise<void> {
+    const link = await this.#handshakes.finish(incoming, ticket);
+    if (link === null) this.#left();
+    else this.#serve(link, incoming, ticket);
+  }
+
+  /**
+   * Serves a link to its end. Nothing waits here in an `await`: that would keep more than half a KiB
+   * for each connection.
+   */
+  #serve(link: Link, incoming: Incoming, ticket: Ticket<AbortController>): void {
+    void this.#parts.serve(link, incoming).then(() => {
+      this.admission.release(ticket);
+      this.#left();
     });
   }
 
-  /** Brings a connection from its handshake to its end. Never rejects. */
-  async #receive(incoming: Incoming, ticket: Ticket<AbortController>): Promise<void> {
-    const link = await this.#handshakes.finish(incoming, ticket);
-    if (link === null) return;
-    await this.#parts.serve(link, incoming);
-    this.admission.release(ticket);
+  /** A connection is gone. */
+  #left(): void {
+    this.#size--;
+    this.#paced?.recheck();
+    if (this.#size > 0) return;
+    this.#emptied?.resolve();
+    this.#emptied = null;
   }
 }

@@ -30,6 +30,13 @@ export interface Handshake<Link> {
    * @throws when the peer failed the handshake or left; the descriptor is free by then
    */
   perform(incoming: Incoming, signal: AbortSignal): Promise<Link | null>;
+  /**
+   * Takes over a connection that is ready as it came; `null` where {@linkcode perform} must do it.
+   * Never throws.
+   *
+   * @default {always `null`}
+   */
+  performNow?(incoming: Incoming): Link | null;
   /** Closes a link whose handshake finished in the moment in which it was cut. Never throws. */
   discard(link: Link): void;
 }
@@ -62,6 +69,11 @@ export class TransportHandshake implements Handshake<Transport> {
       measured?.add(tlsLabels(transport.tls));
       return transport;
     });
+  }
+
+  /** Takes over a connection without TLS. */
+  performNow(incoming: Incoming): Transport | null {
+    return this.isInstant ? incoming.openNow?.() ?? null : null;
   }
 
   /** Closes the transport. */

@@ -75,6 +75,21 @@ export class Handshakes<Link> {
   }
 
   /**
+   * Takes over an admitted connection that has no handshake, at once: most servers have only such,
+   * and promises for them cost as much as the connection itself. Returns `null` where
+   * {@linkcode finish} must do it.
+   */
+  finishNow(incoming: Incoming, ticket: Ticket<AbortController>): Link | null {
+    const { handshake, stopping } = this.#options;
+    if (!handshake.isInstant || incoming.identify !== undefined || stopping.aborted) return null;
+    const link = handshake.performNow?.(incoming) ?? null;
+    if (link === null) return null;
+    this.#admission.established(ticket, ticket.admittedAtMs);
+    this.#tally.handshakes.add(0);
+    return link;
+  }
+
+  /**
    * Performs the handshake of an admitted connection. Returns its link. Returns `null` when there
    * is none: then the descriptor and the ticket are free. Never rejects.
    */

@@ -9,8 +9,11 @@ const MAX_INTERVAL_MS = 1000;
 /** Lateness of a sweep in ms that is ordinary on a busy machine; beyond that the process stood still. */
 const ORDINARY_DELAY_MS = 100;
 
-/** Checks the timeouts of one connection. `nowMs` never goes back, and begins anywhere. */
-export type Sweep = (nowMs: number) => void;
+/** What is looked after at intervals, such as the timeouts of one connection. */
+export interface Swept {
+  /** Looks after it. `nowMs` is a whole number that never goes back, and begins anywhere. */
+  sweep(nowMs: number): void;
+}
 
 /**
  * Calls every entry at intervals, so that a timeout needs no timer of its own. The timer does not
@@ -19,7 +22,8 @@ export type Sweep = (nowMs: number) => void;
  * all others for ever.
  */
 export class Sweeper {
-  readonly #entries = new Set<Sweep>();
+  /** Entries, and the interval that each asked for, in ms. */
+  readonly #entries = new Map<Swept, number>();
   /** Number of entries by the interval that they asked for. */
   readonly #wanted = new Map<number, number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -34,11 +38,11 @@ export class Sweeper {
   #lostMs = 0;
 
   /**
-   * The time that sweeps see, in ms: that of the clock, without the time in which the process stood
-   * still.
+   * The time that sweeps see, in whole ms: that of the clock, without the time in which the process
+   * stood still. Connections keep such times, and fractions would cost each of them an object.
    */
   nowMs(): number {
-    return this.clockMs() - this.#lostMs;
+    return Math.round(this.clockMs() - this.#lostMs);
   }
 
   /** The platform's clock, in ms. */
@@ -47,26 +51,27 @@ export class Sweeper {
   }
 
   /**
-   * Adds an entry. Returns the function that removes it.
+   * Adds an entry, until it is removed.
    *
    * @param shortestMs the shortest timeout that the entry checks, in ms: the entry is called each
    * quarter of it, at 10 to 1000 ms
    */
-  add(sweep: Sweep, shortestMs: number): () => void {
+  add(entry: Swept, shortestMs: number): void {
     const intervalMs = Math.min(
       MAX_INTERVAL_MS,
       Math.max(MIN_INTERVAL_MS, Math.floor(shortestMs / 4)),
     );
     if (this.#entries.size === 0) this.#sweptAtMs = this.clockMs();
-    this.#entries.add(sweep);
+    this.#entries.set(entry, intervalMs);
     this.#wanted.set(intervalMs, (this.#wanted.get(intervalMs) ?? 0) + 1);
     if (intervalMs < this.#intervalMs) this.#run(intervalMs);
-    return () => {
-      if (this.#entries.delete(sweep)) this.#release(intervalMs);
-    };
   }
 
-  #release(intervalMs: number): void {
+  /** Removes an entry, if it was added. */
+  remove(entry: Swept): void {
+    const intervalMs = this.#entries.get(entry);
+    if (intervalMs === undefined) return;
+    this.#entries.delete(entry);
     const left = this.#wanted.get(intervalMs)! - 1;
     if (left > 0) {
       this.#wanted.set(intervalMs, left);
@@ -92,7 +97,7 @@ export class Sweeper {
     this.#lostMs += Math.max(0, clockMs - this.#dueAtMs - ORDINARY_DELAY_MS);
     const nowMs = this.nowMs();
     try {
-      for (const sweep of this.#entries) sweep(nowMs);
+      for (const entry of this.#entries.keys()) entry.sweep(nowMs);
     } finally {
       // An entry that was added or removed meanwhile may have begun the next period already.
       this.#run(this.#intervalMs);

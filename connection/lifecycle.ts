@@ -4,9 +4,12 @@ import { ClosedError, TimeoutError, TlsError } from "../errors.ts";
 import type { Transport } from "../net/transport/transport.ts";
 import { endsWithin, timeLeft } from "../async/deadline.ts";
 import { ignoreRejection, rejected } from "../async/rejections.ts";
+import { callHook } from "../log/call_hook.ts";
 import type { ClaimedMessages } from "./claim.ts";
+import { ClosingTimer } from "./closing_timer.ts";
 import type { ResolvedConnectionOptions } from "./options.ts";
 import { type ReceiveListener, ReceiveQueue } from "./receive_queue.ts";
+import type { ReceiveEnd } from "./receive_state.ts";
 import type { WatchedConnection } from "./timeout_watch.ts";
 import type { ConnectionEnd, ConnectionSetup, MessageObserver } from "./types.ts";
 import { Upkeep, type UpkeepSetup } from "./upkeep.ts";
@@ -14,6 +17,9 @@ import { type WriteListener, WriteQueue } from "./write_queue.ts";
 
 /** After our end of the connection is closed, how long the peer may take to close its own, in ms. */
 const LINGER_MS = 1000;
+
+/** What comes from here on is thrown away. */
+const DISCARDING: ReceiveEnd = { kind: "discarding" };
 
 /**
  * ```
@@ -25,7 +31,9 @@ type State = "open" | "closing" | "closed";
 
 /** What the creator of a connection passes for its parts. */
 export interface LifecycleSetup
-  extends UpkeepSetup, Pick<ConnectionSetup<unknown>, "rateGate" | "onRatePause" | "observer"> {}
+  extends
+    UpkeepSetup,
+    Pick<ConnectionSetup<unknown>, "rateGate" | "onClosed" | "onRatePause" | "observer"> {}
 
 /**
  * The state of one connection, and all that changes it. It makes the parts, which report to it: the
@@ -43,8 +51,11 @@ export class ConnectionLifecycle
   readonly maxMessageBytes: number;
   readonly observer: MessageObserver | undefined;
   readonly #closeTimeoutMs: number;
-  readonly #inputEnded: PromiseWithResolvers<void> = Promise.withResolvers();
-  readonly #closed: PromiseWithResolvers<ConnectionEnd> = Promise.withResolvers();
+  /** Made when they are asked for. */
+  #inputEnded: PromiseWithResolvers<void> | undefined;
+  #closed: PromiseWithResolvers<ConnectionEnd> | undefined;
+  #end: ConnectionEnd | null = null;
+  readonly #onClosed: ConnectionSetup<unknown>["onClosed"];
   /** The end of our direction in order, once it was asked for. */
   #writesEnding: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -67,11 +78,13 @@ export class ConnectionLifecycle
     this.#closeTimeoutMs = options.closeTimeoutMs;
     this.writeQueue = new WriteQueue(transport, options.framing.encoder(options), options, this);
     const { rateGate, onRatePause, observer } = setup;
+    this.#onClosed = setup.onClosed;
     this.observer = observer;
     const { readAheadBytes, idleTimeoutMs } = options;
     this.receiveQueue = new ReceiveQueue(
       transport,
-      () => options.framing.decoder(options),
+      options.framing,
+      options,
       { readAheadBytes, idleTimeoutMs, rateGate, onRatePause, observer },
       this,
     );
@@ -85,11 +98,19 @@ export class ConnectionLifecycle
 
   /** Resolves when no more bytes come from the peer. */
   get inputEnded(): Promise<void> {
+    if (this.#inputEnded === undefined) {
+      this.#inputEnded = Promise.withResolvers();
+      if (this.hasInputEnded) this.#inputEnded.resolve();
+    }
     return this.#inputEnded.promise;
   }
 
   /** Resolves when the transport is closed. */
   get closed(): Promise<ConnectionEnd> {
+    if (this.#closed === undefined) {
+      this.#closed = Promise.withResolvers();
+      if (this.#end !== null) this.#closed.resolve(this.#end);
+    }
     return this.#closed.promise;
   }
 
@@ -140,7 +161,7 @@ export class ConnectionLifecycle
 
   /** Drops what waits to be sent; what was received can still be read. */
   closeNow(): void {
-    this.receiveQueue.end({ kind: "discarding" });
+    this.receiveQueue.end(DISCARDING);
     this.#finish(this.error);
   }
 
@@ -230,9 +251,13 @@ export class ConnectionLifecycle
 
   async #closeInOrder(timeoutMs: number): Promise<void> {
     const work = this.isOpen ? this.receiveQueue.reader.finish() : null;
-    const startedMs = performance.now();
-    const isFinished = work === null || await this.#finishes(work, timeoutMs);
-    const leftMs = work === null ? timeoutMs : timeLeft(timeoutMs, startedMs);
+    let isFinished = true;
+    let leftMs = timeoutMs;
+    if (work !== null) {
+      const startedMs = performance.now();
+      isFinished = await this.#finishes(work, timeoutMs);
+      leftMs = timeLeft(timeoutMs, startedMs);
+    }
     if (this.state !== "closed") await this.#endInOrder(leftMs);
     const { error, unsentBytes } = await this.closed;
     if (unsentBytes > 0 && error !== null) throw error;
@@ -247,26 +272,29 @@ export class ConnectionLifecycle
 
   async #endInOrder(timeoutMs: number): Promise<void> {
     this.#setClosing();
-    this.receiveQueue.end({ kind: "discarding" });
-    const timer = setTimeout(() => this.#onCloseTimeout(timeoutMs), timeoutMs);
+    this.receiveQueue.end(DISCARDING);
+    const timer = new ClosingTimer(timeoutMs, () => this.#onCloseTimeout(timeoutMs));
     try {
       await this.#handOver();
-      await this.#linger();
+      if (!this.hasInputEnded) await this.#linger();
       this.#finish(this.error);
     } catch (error) {
       this.#finish(this.error ?? error as Error);
     } finally {
-      clearTimeout(timer);
+      timer.cancel();
     }
   }
 
   /** Writes what was sent, then ends our direction: `closeWrite` promises an end in order. */
-  async #handOver(): Promise<void> {
-    const { transport, writeQueue } = this;
+  #handOver(): Promise<void> {
     if (this.error === null) this.#writesEnding ??= ignoreRejection(this.#endWrites());
-    if (this.#writesEnding !== undefined) return await this.#writesEnding;
-    await writeQueue.flushed();
-    await transport.closeWrite();
+    return this.#writesEnding ?? this.#endUnasked();
+  }
+
+  /** The same, where the connection ends by an error: no caller learns how it went. */
+  async #endUnasked(): Promise<void> {
+    await this.writeQueue.flushed();
+    await this.transport.closeWrite();
   }
 
   #onCloseTimeout(timeoutMs: number): void {
@@ -292,12 +320,11 @@ export class ConnectionLifecycle
     this.#finish(this.error);
   }
 
-  /** Waits for the peer to end, for a moment. */
+  /** Waits for the peer to end, for a moment; the end of the connection ends the input as well. */
   async #linger(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, LINGER_MS);
-    await Promise.race([this.inputEnded, this.closed, promise]);
-    clearTimeout(timer);
+    const timer = new ClosingTimer(LINGER_MS, () => this.#finish(this.error));
+    await this.inputEnded;
+    timer.cancel();
   }
 
   #setClosing(): void {
@@ -318,14 +345,23 @@ export class ConnectionLifecycle
     writeQueue.end(error);
     this.receiveQueue.end({ kind: "ended", error });
     this.#endInput();
-    this.#closed.resolve({ error, unsentBytes });
+    const end = this.#end = { error, unsentBytes };
+    if (this.#onClosed !== undefined) queueMicrotask(() => this.#tellClosed(end));
+    this.#closed?.resolve(end);
     this.upkeep.stop();
+  }
+
+  #tellClosed(end: ConnectionEnd): void {
+    callHook(() => this.#onClosed?.(end), (error) => {
+      // deno-lint-ignore no-console -- a connection has no other place for it: servers guard their own hooks
+      console.error("onClosed of a connection failed:", error);
+    });
   }
 
   #endInput(): void {
     if (this.hasInputEnded) return;
     this.hasInputEnded = true;
-    this.#inputEnded.resolve();
+    this.#inputEnded?.resolve();
   }
 }
 

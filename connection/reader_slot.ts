@@ -9,6 +9,7 @@ import {
   checkReceive,
   checkReceiveBatch,
   iteration,
+  IterationWaiter,
   type MessageSource,
   ONE_MESSAGE,
   type Portion,
@@ -49,6 +50,7 @@ export class ReaderSlot {
   #waiter: Waiter<any> | null = null;
   #isYielding = false;
   #consumer: MessageConsumer | null = null;
+  #feeder: Waiter<Uint8Array> | null = null;
   /** The consumer takes messages now, or has learned that no more come. */
   #isFed = false;
 
@@ -90,9 +92,9 @@ export class ReaderSlot {
     } catch (error) {
       return rejected(error);
     }
-    const wait = new IterationWait(portion);
-    this.#wait(wait);
-    return wait.promise;
+    const waiter = new IterationWaiter(portion);
+    this.#wait(waiter);
+    return waiter.promise;
   }
 
   /**
@@ -199,27 +201,30 @@ export class ReaderSlot {
       if (message === null) return consumer.onEnd(null);
       if (message === undefined) {
         this.#isFed = false;
-        return this.#wait(this.#feeder);
+        return this.#wait(this.#feeder ??= this.#makeFeeder());
       }
       consumer.onMessage(message);
     }
     this.#isFed = false;
   }
 
-  /** Waits for the consumer. */
-  readonly #feeder: Waiter<Uint8Array> = {
-    portion: ONE_MESSAGE,
-    deliver: (message) => {
-      if (message === null) return this.#feeder.fail(null);
-      this.#isFed = true;
-      this.#consumer!.onMessage(message);
-      this.#feed();
-    },
-    fail: (error) => {
+  /** Makes what waits for the consumer. */
+  #makeFeeder(): Waiter<Uint8Array> {
+    const fail = (error: unknown) => {
       this.#isFed = true;
       this.#consumer!.onEnd(error);
-    },
-  };
+    };
+    return {
+      portion: ONE_MESSAGE,
+      deliver: (message) => {
+        if (message === null) return fail(null);
+        this.#isFed = true;
+        this.#consumer!.onMessage(message);
+        this.#feed();
+      },
+      fail,
+    };
+  }
 
   get #isTaken(): boolean {
     return this.#waiter !== null || this.#consumer !== null;
@@ -258,32 +263,6 @@ export class ReaderSlot {
 }
 
 /** Checks the options of a wait for one message. */
-/** A wait for the next item of an iteration. */
-class IterationWait<T> implements Waiter<T> {
-  readonly portion: Portion<T>;
-  readonly promise: Promise<IteratorResult<T, undefined>>;
-  #resolve!: (result: IteratorResult<T, undefined>) => void;
-  #reject!: (error: unknown) => void;
-
-  constructor(portion: Portion<T>) {
-    this.portion = portion;
-    // Faster than `Promise.withResolvers`: there is a wait for each message that comes alone.
-    this.promise = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-  }
-
-  deliver(item: T | null): void {
-    this.#resolve(iteration(item));
-  }
-
-  fail(error: unknown): void {
-    this.#reject(error);
-    ignoreRejection(this.promise);
-  }
-}
-
 function oneMessage(options: ReceiveOptions | undefined): Portion<Uint8Array> {
   if (options !== undefined) checkReceive(options);
   return ONE_MESSAGE;

@@ -13,6 +13,9 @@ import type { WriteQueue } from "./write_queue.ts";
  */
 const ASK_AFTER_MS = 1000;
 
+/** Longest time in ms for which a connection is not looked at: a number that stays small. */
+const MAX_REST_MS = 3_600_000;
+
 /** The connection that a {@linkcode TimeoutWatch} looks at and reports to. */
 export interface WatchedConnection {
   readonly transport: Transport;
@@ -34,11 +37,12 @@ export class TimeoutWatch {
   readonly #options: ResolvedConnectionOptions;
   readonly #connection: WatchedConnection;
   readonly #traffic = new UnchangedTimer();
-  readonly #received = new UnchangedTimer();
-  readonly #writes = new UnchangedTimer();
-  readonly #messages = new UnchangedTimer();
+  /** Made when they are needed: most of many connections are idle. */
+  #received: UnchangedTimer | null = null;
+  #writes: UnchangedTimer | null = null;
+  #messages: UnchangedTimer | null = null;
   /** When a rate limit was last seen to hold the peer back, or a call to be under way. */
-  #heldBackAtMs = -Infinity;
+  #heldBackAtMs: number | null = null;
   /**
    * What the kernel held when it was last asked during the write that waits; `null` before that,
    * and where it does not say.
@@ -66,6 +70,23 @@ export class TimeoutWatch {
   }
 
   /**
+   * Returns the time before which no time can run out as long as nothing moves; `nowMs` unless the
+   * connection is at rest. Call it after {@linkcode sweep}.
+   */
+  restsUntilMs(nowMs: number): number {
+    const { receiveQueue, writeQueue, state } = this.#connection;
+    const { idleTimeoutMs, receiveTimeoutMs } = this.#options;
+    const isAtRest = state === "open" && writeQueue.queuedBytes === 0 && !writeQueue.writing &&
+      receiveQueue.heldBytes === 0 && !receiveQueue.reader.isBusy;
+    if (!isAtRest) return nowMs;
+    let untilMs = nowMs + MAX_REST_MS;
+    if (idleTimeoutMs > 0) untilMs = Math.min(untilMs, nowMs + idleTimeoutMs - this.#idleMs(nowMs));
+    if (receiveTimeoutMs === 0) return untilMs;
+    if (!receiveQueue.isReading) return nowMs;
+    return Math.min(untilMs, nowMs + receiveTimeoutMs - this.#silentMs(nowMs));
+  }
+
+  /**
    * Looks at the counters. Once the connection is being closed the peer owes no more than to take
    * the rest.
    */
@@ -76,16 +97,16 @@ export class TimeoutWatch {
     const { receiveQueue, writeQueue } = this.#connection;
     // A message is late only while we wait for its rest: a slow reader on our side is no fault of the peer.
     if (messageTimeoutMs > 0 && receiveQueue.waitsForRest) {
+      this.#messages ??= new UnchangedTimer();
       if (this.#messages.unchangedMs(receiveQueue.messagesIn, nowMs) >= messageTimeoutMs) {
         return this.#slowMessage();
       }
-    } else this.#messages.unchangedMs(-1, nowMs);
+    } else this.#messages = null;
     if (this.#isSilent(nowMs)) return this.#silentPeer();
     // Silence that our limit asked for is no silence: the time begins anew once the limit lets the
     // peer go on. While a call is under way, its caller waits for the handler and says nothing.
     if (receiveQueue.keepsRate || receiveQueue.reader.isBusy) this.#heldBackAtMs = nowMs;
-    const idleMs = Math.min(this.idleMs(nowMs), nowMs - this.#heldBackAtMs);
-    if (idleTimeoutMs > 0 && idleMs >= idleTimeoutMs && !writeQueue.writing) {
+    if (idleTimeoutMs > 0 && this.#idleMs(nowMs) >= idleTimeoutMs && !writeQueue.writing) {
       this.#connection.onTimeout(
         new TimeoutError(
           "ERR_IDLE_TIMEOUT",
@@ -95,23 +116,29 @@ export class TimeoutWatch {
     }
   }
 
+  /** How long the peer could have moved something and did not, in ms. */
+  #idleMs(nowMs: number): number {
+    const idleMs = this.idleMs(nowMs);
+    return this.#heldBackAtMs === null ? idleMs : Math.min(idleMs, nowMs - this.#heldBackAtMs);
+  }
+
   /** Whether the peer has taken nothing for too long. */
   #isSlowConsumer(nowMs: number): boolean {
     const { writeQueue } = this.#connection;
     const { writeTimeoutMs } = this.#options;
     if (!writeQueue.writing) {
       this.#held = null;
-      this.#writes.unchangedMs(-1, nowMs);
+      this.#writes = null;
       return false;
     }
-    const waitedMs = this.#writes.unchangedMs(writeQueue.takenBytes + this.#drainedBytes, nowMs);
+    const writes = this.#writes ??= new UnchangedTimer();
+    const waitedMs = writes.unchangedMs(writeQueue.takenBytes + this.#drainedBytes, nowMs);
     if (waitedMs === 0) this.#held = null;
     if (waitedMs >= writeTimeoutMs / 4) writeQueue.slowDown();
     if (this.#held === null) {
       if (waitedMs >= Math.min(ASK_AFTER_MS, writeTimeoutMs / 4)) this.#held = this.#askKernel();
     } else if (waitedMs >= writeTimeoutMs) this.#countDrained();
-    return this.#writes.unchangedMs(writeQueue.takenBytes + this.#drainedBytes, nowMs) >=
-      writeTimeoutMs;
+    return writes.unchangedMs(writeQueue.takenBytes + this.#drainedBytes, nowMs) >= writeTimeoutMs;
   }
 
   /**
@@ -130,13 +157,18 @@ export class TimeoutWatch {
 
   /** Whether the peer has sent nothing for too long. */
   #isSilent(nowMs: number): boolean {
-    const { receiveQueue, writeQueue } = this.#connection;
     const { receiveTimeoutMs } = this.#options;
-    if (receiveTimeoutMs === 0) return false;
-    const counts = receiveQueue.isReading && !writeQueue.writing;
-    return this.#received.unchangedMs(counts ? receiveQueue.bytesIn : -1, nowMs) >=
-        receiveTimeoutMs &&
-      counts;
+    return receiveTimeoutMs > 0 && this.#silentMs(nowMs) >= receiveTimeoutMs;
+  }
+
+  /** How long the peer could have sent something and did not, in ms. */
+  #silentMs(nowMs: number): number {
+    const { receiveQueue, writeQueue } = this.#connection;
+    if (!receiveQueue.isReading || writeQueue.writing) {
+      this.#received = null;
+      return 0;
+    }
+    return (this.#received ??= new UnchangedTimer()).unchangedMs(receiveQueue.bytesIn, nowMs);
   }
 
   #silentPeer(): void {

@@ -12,7 +12,10 @@ const MAX_FAILURES = 10;
 export class TrafficReport {
   readonly #onTraffic: (traffic: Traffic) => void;
   /** The totals of the last report. */
-  #last: Traffic = { bytesIn: 0, bytesOut: 0, messagesIn: 0, messagesOut: 0 };
+  #bytesIn = 0;
+  #bytesOut = 0;
+  #messagesIn = 0;
+  #messagesOut = 0;
   #failures = 0;
 
   constructor(onTraffic: (traffic: Traffic) => void) {
@@ -21,14 +24,17 @@ export class TrafficReport {
 
   /** Reports the difference between these totals and those of the last report. */
   report(totals: Traffic): void {
-    const last = this.#last;
-    this.#last = totals;
+    const { bytesIn, bytesOut, messagesIn, messagesOut } = totals;
     const traffic = {
-      bytesIn: totals.bytesIn - last.bytesIn,
-      bytesOut: totals.bytesOut - last.bytesOut,
-      messagesIn: totals.messagesIn - last.messagesIn,
-      messagesOut: totals.messagesOut - last.messagesOut,
+      bytesIn: bytesIn - this.#bytesIn,
+      bytesOut: bytesOut - this.#bytesOut,
+      messagesIn: messagesIn - this.#messagesIn,
+      messagesOut: messagesOut - this.#messagesOut,
     };
+    this.#bytesIn = bytesIn;
+    this.#bytesOut = bytesOut;
+    this.#messagesIn = messagesIn;
+    this.#messagesOut = messagesOut;
     callHook(() => this.#onTraffic(traffic), (error) => this.#failed(error));
   }
 

@@ -1,5 +1,5 @@
 // Upkeep: what is done for one connection beside its messages: timeouts are watched, traffic is reported.
-import { sharedSweeper, type Sweeper } from "../async/sweeper.ts";
+import { sharedSweeper, type Sweeper, type Swept } from "../async/sweeper.ts";
 import type { ResolvedConnectionOptions } from "./options.ts";
 import { TimeoutWatch, type WatchedConnection } from "./timeout_watch.ts";
 import { TrafficReport } from "./traffic_report.ts";
@@ -11,14 +11,21 @@ export type UpkeepSetup = Pick<ConnectionSetup<unknown>, "sweeper" | "onTraffic"
 /**
  * Looks after one connection with each sweep, until {@linkcode stop}. Everything may be called at
  * any time.
+ *
+ * Most of many connections are at rest: for those a sweep is a look at two counters, until a time
+ * may have run out. A server with 10 000 of them would stand still for 10 ms each second otherwise.
  */
-export class Upkeep {
+export class Upkeep implements Swept {
   readonly #connection: WatchedConnection;
   readonly #watch: TimeoutWatch;
   readonly #sweeper: Sweeper;
   readonly #traffic: TrafficReport | undefined;
   readonly #reportsReads: boolean;
-  readonly #unwatch: () => void;
+  /** The counters at the last sweep. */
+  #bytesIn = 0;
+  #pushedBytes = 0;
+  /** While these stay the same, there is nothing to do before this time. */
+  #restsUntilMs = 0;
 
   constructor(
     options: ResolvedConnectionOptions,
@@ -31,7 +38,7 @@ export class Upkeep {
     this.#reportsReads = tellEachRead;
     this.#watch = new TimeoutWatch(options, connection);
     this.#sweeper = sweeper;
-    this.#unwatch = sweeper.add((nowMs) => this.#sweep(nowMs), this.#watch.shortestMs);
+    sweeper.add(this, this.#watch.shortestMs);
   }
 
   /** How long nothing has moved, in ms. */
@@ -58,12 +65,19 @@ export class Upkeep {
 
   /** The connection is gone: reports the rest, and watches no longer. */
   stop(): void {
-    this.#unwatch();
+    this.#sweeper.remove(this);
     this.reportTraffic();
   }
 
-  #sweep(nowMs: number): void {
+  sweep(nowMs: number): void {
+    const { bytesIn } = this.#connection.receiveQueue;
+    const { pushedBytes } = this.#connection.writeQueue;
+    const isUnchanged = bytesIn === this.#bytesIn && pushedBytes === this.#pushedBytes;
+    if (isUnchanged && nowMs < this.#restsUntilMs) return;
+    this.#bytesIn = bytesIn;
+    this.#pushedBytes = pushedBytes;
     this.reportTraffic();
     this.#watch.sweep(nowMs);
+    this.#restsUntilMs = isUnchanged ? this.#watch.restsUntilMs(nowMs) : nowMs;
   }
 }

@@ -1,6 +1,6 @@
 // delimited(): messages that end with a delimiter of one or more bytes.
 import { FramingError } from "../errors.ts";
-import { ChunkDecoder } from "./chunks.ts";
+import { ChunkDecoder, view } from "./chunks.ts";
 import type { FrameDecoder, FrameEncoder, Framing, FramingLimits } from "./types.ts";
 
 /** Longest delimiter: it bounds the work per byte. */
@@ -130,7 +130,7 @@ class DelimitedDecoder extends ChunkDecoder implements FrameDecoder {
     if (found === -1) return this.#keep();
     if (found - at > this.#maxMessageBytes) throw this.#tooLarge();
     this.at = found + this.#delimiter.length;
-    return chunk.subarray(at, found);
+    return view(chunk, at, found - at);
   }
 
   protected override decodeMore(messages: Uint8Array[], most: number): void {
@@ -140,7 +140,7 @@ class DelimitedDecoder extends ChunkDecoder implements FrameDecoder {
     for (; most > 0 && at < chunk.length; most--) {
       const found = this.#findFrom(at);
       if (found === -1 || found - at > this.#maxMessageBytes) break;
-      messages.push(chunk.subarray(at, found));
+      messages.push(view(chunk, at, found - at));
       at = found + size;
     }
     this.at = at;

@@ -117,15 +117,15 @@ class LengthDecoder extends PrefixedDecoder {
 
   protected override decodeMore(messages: Uint8Array[], most: number): void {
     const { chunk, maxMessageBytes } = this;
+    const { buffer, byteOffset } = chunk;
     const size = this.#bytes;
     const last = chunk.length - size;
     let at = this.at;
     for (; most > 0 && at <= last; most--) {
       const length = this.#lengthAt(chunk, at);
       if (length > last - at || length > maxMessageBytes) break;
-      const start = at + size;
-      at = start + length;
-      messages.push(chunk.subarray(start, at));
+      messages.push(new Uint8Array(buffer, byteOffset + at + size, length));
+      at += size + length;
     }
     this.at = at;
   }

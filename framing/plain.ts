@@ -1,6 +1,6 @@
 // fixedLength() and raw(): framings that add no bytes.
 import { FramingError } from "../errors.ts";
-import { ChunkDecoder } from "./chunks.ts";
+import { ChunkDecoder, view } from "./chunks.ts";
 import { type FrameEncoder, type Framing, type FramingLimits, MAX_MESSAGE_BYTES } from "./types.ts";
 
 /**
@@ -126,7 +126,7 @@ class FixedDecoder extends ChunkDecoder {
     const size = this.#messageBytes;
     let { at } = this;
     for (; most > 0 && at + size <= chunk.length; most--) {
-      messages.push(chunk.subarray(at, at + size));
+      messages.push(view(chunk, at, size));
       at += size;
     }
     this.at = at;

@@ -1,5 +1,6 @@
 // varintPrefixed(): messages that begin with their length as unsigned LEB128, as protobuf's
 // delimited messages.
+import { view } from "./chunks.ts";
 import { checkSendable, INCOMPLETE, PrefixedDecoder } from "./prefixed.ts";
 import type { FrameEncoder, Framing, FramingLimits } from "./types.ts";
 import { MAX_VARINT_BYTES, writeVarint } from "./varint.ts";
@@ -87,7 +88,7 @@ class VarintDecoder extends PrefixedDecoder {
       }
       if (length > chunk.length - start || length > maxMessageBytes) break;
       at = start + length;
-      messages.push(chunk.subarray(start, at));
+      messages.push(view(chunk, start, length));
     }
     this.at = at;
   }

@@ -72,12 +72,9 @@ export class ChannelParts {
 
   /** Resolves when a link has ended, and takes it out. */
   async watch(link: IpcLink): Promise<LinkOutcome> {
-    const stopSweeping = sharedSweeper.add(
-      (nowMs) => link.tick(nowMs),
-      shortestMs(this.resolved.link),
-    );
+    sharedSweeper.add(link, shortestMs(this.resolved.link));
     const outcome = await link.closed;
-    stopSweeping();
+    sharedSweeper.remove(link);
     this.current.detach(outcome);
     return outcome;
   }

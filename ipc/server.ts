@@ -317,9 +317,9 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
       callHook(() => onClient(client), (error) => this.#tally.handlerFailed(error, "client"));
     }
     link.start();
-    const stopSweeping = this.#sweeper.add((nowMs) => link.tick(nowMs), shortestMs(resolved.link));
+    this.#sweeper.add(link, shortestMs(resolved.link));
     const { error, unsentBytes } = await link.closed;
-    stopSweeping();
+    this.#sweeper.remove(link);
     this.#clients.delete(client.id);
     client.inbox.end(error);
     if (this.#clients.size === 0 && this.#close === null) {

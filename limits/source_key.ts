@@ -1,7 +1,7 @@
 // Names the source of a connection for limits per source: an IPv4 address, an IPv6 /64, a
 // link-local address, or none.
 import type { Address } from "../net/transport/transport.ts";
-import { parseIpAddress } from "../net/address/ip_address.ts";
+import { isCanonicalIpv4, parseIpAddress } from "../net/address/ip_address.ts";
 
 /** Key of the IPv6 loopback address; IPv4's are `127.…`. */
 const LOOPBACK_V6 = "::1";
@@ -29,6 +29,8 @@ const MAX_OTHER_LENGTH = 128;
  */
 export function sourceKey(address: Address): string | null {
   if (address.transport !== "tcp") return null;
+  // Most are written as the key is, and this is done several times for each connection.
+  if (isCanonicalIpv4(address.hostname)) return address.hostname;
   const ip = parseIpAddress(address.hostname);
   // A name that is no address never comes from a kernel; it is still limited, under its own text.
   if (ip === null) return address.hostname.slice(0, MAX_OTHER_LENGTH);
@@ -65,7 +67,8 @@ function zoneOf(hostname: string): string {
  * ```
  */
 export function isLoopbackSource(source: string): boolean {
-  return source === LOOPBACK_V6 || /^127(\.[0-9]{1,3}){3}$/.test(source);
+  return source === LOOPBACK_V6 ||
+    source.startsWith("127.") && /^127(\.[0-9]{1,3}){3}$/.test(source);
 }
 
 /**

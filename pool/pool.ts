@@ -6,7 +6,7 @@ import { checkOptionNames, checkWaitNames, type OptionNames } from "../options/n
 import { POOL_NAMES } from "./option_names.ts";
 import { checkDurationMs } from "../options/check.ts";
 import { ignoreRejection, rejected, reportUnheard } from "../async/rejections.ts";
-import { Sweeper } from "../async/sweeper.ts";
+import { Sweeper, type Swept } from "../async/sweeper.ts";
 import { ClosedError, LimitError, TimeoutError } from "../errors.ts";
 import type { PoolBackend } from "./backend.ts";
 import { Acquirer, PoolEngine } from "./engine.ts";
@@ -58,7 +58,13 @@ const DRAIN_NAMES: OptionNames<PoolDrainOptions> = { timeoutMs: true };
 export class Pool implements AsyncDisposable {
   readonly #engine: PoolEngine;
   readonly #roster: Roster;
-  readonly #unsweep: () => void;
+  readonly #sweeper = new Sweeper();
+  readonly #upkeep: Swept = {
+    sweep: (nowMs) => {
+      this.#engine.sweep(nowMs);
+      this.#roster.sweep(nowMs);
+    },
+  };
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
   #state: "open" | "closing" | "closed" = "open";
   #closing: Promise<void> | undefined;
@@ -84,10 +90,7 @@ export class Pool implements AsyncDisposable {
       resolveIntervalMs,
     );
     for (const backend of options.backends) this.#roster.add(backend);
-    this.#unsweep = new Sweeper().add((nowMs) => {
-      this.#engine.sweep(nowMs);
-      this.#roster.sweep(nowMs);
-    }, shortestMs);
+    this.#sweeper.add(this.#upkeep, shortestMs);
     this.#roster.sweep(performance.now());
   }
 
@@ -260,7 +263,7 @@ export class Pool implements AsyncDisposable {
     ending.abort(closed());
     dispatcher.failAll();
     perform();
-    this.#unsweep();
+    this.#sweeper.remove(this.#upkeep);
     const stopped = this.#roster.stop();
     try {
       await this.#drain([...dispatcher.members], timeoutMs, "the pool");

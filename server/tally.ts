@@ -1,6 +1,6 @@
 // ServerTally: counts what a server does, in total and by day, and keeps closed connections.
 import type { Connection } from "../connection.ts";
-import type { Sweeper } from "../async/sweeper.ts";
+import type { Sweeper, Swept } from "../async/sweeper.ts";
 import type { ConnectionEnd, Traffic } from "../connection/types.ts";
 import { ParleyError, type ParleyErrorCode } from "../errors.ts";
 import type { Admission } from "../limits/admission.ts";
@@ -28,7 +28,7 @@ const COUNTED: Readonly<Partial<Record<ParleyErrorCode, keyof ServerCounters>>> 
   ERR_FRAME_MALFORMED: "framingErrors",
 };
 
-/** A connection that has ended. */
+/** A connection that has ended. Its counters are frozen when they are first shown: few ever are. */
 interface Ended {
   stats: ConnectionStats;
 }
@@ -53,7 +53,7 @@ export function newTallyBooks(): TallyBooks {
 }
 
 /** Counters of one server. Every method may be called at any moment. */
-export class ServerTally implements TallyBooks {
+export class ServerTally implements TallyBooks, Swept {
   readonly counters: ServerCounters;
   readonly handshakes: DurationHistogram;
   readonly requests: DurationHistogram;
@@ -61,7 +61,6 @@ export class ServerTally implements TallyBooks {
   readonly #closed: ClosedLog<Ended>;
   readonly #sweeper: Sweeper;
   readonly #recent: RecentErrors;
-  #unwatch: (() => void) | null = null;
   #unobserve: (() => void) | null = null;
   #startedAtMs: number | null = null;
   #stoppedAtMs: number | null = null;
@@ -92,14 +91,18 @@ export class ServerTally implements TallyBooks {
       };
       this.#unobserve = observeCounters(labels, () => ({ ...this.counters }));
     }
-    this.#unwatch = this.#sweeper.add(() => this.#days.roll(Date.now(), this.counters), Infinity);
+    this.#sweeper.add(this, Infinity);
+  }
+
+  /** Counts by day. */
+  sweep(): void {
+    this.#days.roll(Date.now(), this.counters);
   }
 
   /** Ends the time online. Call it when the server has stopped. */
   stop(): void {
     this.#stoppedAtMs = Date.now();
-    this.#unwatch?.();
-    this.#unwatch = null;
+    this.#sweeper.remove(this);
     this.#settleTelemetry();
   }
 
@@ -133,7 +136,7 @@ export class ServerTally implements TallyBooks {
     const counter = end.error instanceof ParleyError ? COUNTED[end.error.code] : undefined;
     if (counter !== undefined) this.counters[counter]++;
     this.#settleTelemetry();
-    this.#closed.add(connection.id, { stats: freezeDeep(connection.stats()) }, performance.now());
+    this.#closed.add(connection.id, { stats: connection.stats() }, performance.now());
   }
 
   /**
@@ -149,17 +152,18 @@ export class ServerTally implements TallyBooks {
    */
   settle(connection: Connection): void {
     const ended = this.#closed.get(connection.id, performance.now());
-    if (ended !== undefined) ended.stats = freezeDeep(connection.stats());
+    if (ended !== undefined) ended.stats = connection.stats();
   }
 
   /** Connections that have ended and are kept, the newest first. */
   closedConnections(): readonly ConnectionStats[] {
-    return this.#closed.list(performance.now()).map(({ stats }) => stats);
+    return this.#closed.list(performance.now()).map(({ stats }) => freezeDeep(stats));
   }
 
   /** An ended connection by id. */
   closedConnection(id: string): ConnectionStats | undefined {
-    return this.#closed.get(id, performance.now())?.stats;
+    const ended = this.#closed.get(id, performance.now());
+    return ended === undefined ? undefined : freezeDeep(ended.stats);
   }
 
   /** Returns all counters as plain data. */

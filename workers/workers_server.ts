@@ -2,7 +2,7 @@
 import { listen } from "../net/listen.ts";
 import type { ServerState } from "../accept/server_state.ts";
 import { pause } from "../async/pause.ts";
-import { ClosedError, TimeoutError } from "../errors.ts";
+import { TimeoutError } from "../errors.ts";
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import { checkDurationMs } from "../options/check.ts";
 import type { Address } from "../net/transport/transport.ts";
@@ -118,7 +118,7 @@ export class WorkersServer implements AsyncDisposable {
    * counted that died.
    *
    * `connections`, `pendingNow` and `queuedBytes` are what the workers said last: a call asks them
-   * for the next time. So whoever asks every second sees what is one second old.
+   * for the next time. So a caller that asks every second sees what is one second old.
    */
   stats(): ServerStats {
     for (const slot of this.#slots) slot.askForLook();
@@ -301,17 +301,21 @@ export class WorkersServer implements AsyncDisposable {
 }
 
 /** What a drain had to cut, over all workers; `null` when that is nothing. */
-function drainError(reports: readonly DrainReport[]): TimeoutError | ClosedError | null {
+function drainError(reports: readonly DrainReport[]): TimeoutError | null {
   const failed = reports.filter(({ error }) => error !== null);
   if (failed.length === 0) return null;
   const sum = (of: (report: DrainReport) => number) =>
     failed.reduce((all, one) => all + of(one), 0);
   const cutConnections = sum((report) => report.cutConnections);
   const cutBytes = sum((report) => report.cutBytes);
+  // Their own deadlines say no more than this one.
+  const cause = failed.map(({ error }) => decodeError(error!)).find((one) =>
+    !(one instanceof TimeoutError)
+  );
   return new TimeoutError(
     "ERR_DRAIN_TIMEOUT",
     `Cannot drain ${failed.length} of ${reports.length} workers in order: connections cut: ` +
       `${cutConnections}, with ${cutBytes} bytes received or not yet sent`,
-    { cutConnections, cutBytes, cause: decodeError(failed[0]!.error!) },
+    { cutConnections, cutBytes, ...cause !== undefined && { cause } },
   );
 }

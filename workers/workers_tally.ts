@@ -1,5 +1,5 @@
 // WorkersTally: adds up what all workers have counted, in total and by day.
-import { Sweeper } from "../async/sweeper.ts";
+import { Sweeper, type Swept } from "../async/sweeper.ts";
 import type { Address } from "../net/transport/transport.ts";
 import { addCounters, newServerCounters, type ServerCounters } from "../stats/data/counters.ts";
 import { DayLedger } from "../stats/data/day_ledger.ts";
@@ -24,7 +24,7 @@ export class WorkersTally {
   readonly #places: ConnectionPlaces;
   readonly #days = new DayLedger(newServerCounters, Date.now());
   readonly #sweeper = new Sweeper();
-  #unwatch: (() => void) | null = null;
+  #daily: Swept | null = null;
   #startedAtMs: number | null = null;
   #stoppedAtMs: number | null = null;
 
@@ -35,15 +35,15 @@ export class WorkersTally {
   /** Begins the time online. Call it when all workers listen. */
   start(slots: readonly WorkerSlot[]): void {
     this.#startedAtMs = Date.now();
-    const roll = () => this.#days.roll(Date.now(), this.#sum(slots).counters);
-    this.#unwatch = this.#sweeper.add(roll, Infinity);
+    const sweep = () => this.#days.roll(Date.now(), this.#sum(slots).counters);
+    this.#sweeper.add(this.#daily = { sweep }, Infinity);
   }
 
   /** Ends the time online. */
   stop(): void {
     this.#stoppedAtMs ??= Date.now();
-    this.#unwatch?.();
-    this.#unwatch = null;
+    if (this.#daily !== null) this.#sweeper.remove(this.#daily);
+    this.#daily = null;
   }
 
   /** Takes over the counters of a thread that has ended. */

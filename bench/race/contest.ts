@@ -9,10 +9,10 @@ export type Turn = Partial<Measured> & {
 };
 
 /**
- * What a row compares. `server`, `load`, `both` and `busier` are processor time of these processes
- * for a unit, as speed: more is better. `value` is the contestants' value: less is better.
+ * What a row compares. Processor time for a unit, of the server or of both sides, and the time by
+ * wall clock are compared as speeds: more is better. Of the contestants' values less is better.
  */
-export type Measure = "server" | "load" | "both" | "busier" | "value";
+export type Measure = "server" | "both" | "wall" | "value";
 
 /** One row of a table: two contestants, and what is compared. */
 export interface Row {
@@ -117,12 +117,10 @@ function costOf(turn: Turn, by: Measure): number {
   switch (by) {
     case "server":
       return server;
-    case "load":
-      return load;
     case "both":
       return server + load;
-    case "busier":
-      return Math.max(server, load);
+    case "wall":
+      return 1e6 / (turn.perSecond ?? NaN);
     case "value":
       return value;
   }

@@ -11,6 +11,7 @@ import { mux } from "./subjects/mux.ts";
 import { oneAtATime } from "./subjects/one_at_a_time.ts";
 import { proxy } from "./subjects/proxy.ts";
 import { push } from "./subjects/push.ts";
+import { workers } from "./subjects/workers.ts";
 
 /** Every subject. */
 export const SUBJECTS: readonly Subject[] = [
@@ -20,6 +21,7 @@ export const SUBJECTS: readonly Subject[] = [
   memory,
   besideIdleConnections,
   push,
+  workers,
   mux,
   ipc,
   calls,

@@ -17,6 +17,8 @@ export interface NumberRange {
 
 /** What was given to a command. */
 export class Arguments {
+  /** What was typed behind the name of the command, as it is. */
+  readonly typed: readonly string[];
   /** What is no option, in order. */
   readonly operands: readonly string[];
   /** What stands behind `--`, for a command that declares it; `undefined` when there is no `--`. */
@@ -30,6 +32,7 @@ export class Arguments {
    * @throws {UsageError} when an option is unknown, has no value where it needs one, or is given too often
    */
   constructor(command: CommandSyntax, typed: readonly string[]) {
+    this.typed = typed;
     const flags = command.flags ?? [];
     const withValue = flags.filter((flag) => flag.value !== undefined);
     this.#values = parseArgs([...typed], {

@@ -1,19 +1,18 @@
 // parley serve: a server of messages that echoes, or runs a program for each message or connection.
-import type { Connection } from "../../connection.ts";
 import type { RateLimit, RateLimitsOptions } from "../../limits/rate_limits.ts";
-import type { Logger } from "../../log/logger.ts";
-import { type Handler, serve, type ServeOptions, type Server } from "../../server.ts";
-import { ADDRESS_FORMS, addressText, parseAddress } from "../command/address.ts";
-import type { Arguments } from "../command/arguments.ts";
-import { asTyped, UsageError } from "../command/usage.ts";
-import type { Command } from "../command/command.ts";
 import {
-  FRAMING_FLAGS,
-  FRAMING_NAMES,
-  type FramingChoice,
-  framingOf,
-  pipeFramingOf,
-} from "../flags/framing.ts";
+  serve,
+  type ServeOptions,
+  type Server,
+  serveWorkers,
+  type WorkersServer,
+} from "../../server.ts";
+import { ADDRESS_FORMS, parseAddress } from "../command/address.ts";
+import type { Arguments } from "../command/arguments.ts";
+import { asTyped, usageOf } from "../command/usage.ts";
+import type { Command } from "../command/command.ts";
+import type { CommandSyntax } from "../command/syntax.ts";
+import { FRAMING_FLAGS, FRAMING_NAMES, framingOf } from "../flags/framing.ts";
 import {
   CONNECTION_FLAGS,
   type ConnectionLimits,
@@ -22,16 +21,17 @@ import {
   drainTimeout,
 } from "../flags/limits.ts";
 import { LOG_FLAGS, loggingOf } from "../flags/logging.ts";
-import { programFlags, programOf } from "../flags/programs.ts";
+import { programFlags } from "../flags/programs.ts";
 import { openStats, STATS_FLAGS, statsPlace } from "../flags/stats.ts";
 import { SERVER_TLS_FLAGS, serverTls } from "../flags/tls.ts";
-import { serverErrorsTo } from "../output/error_lines.ts";
+import { serverErrorsTo, workersErrorsTo } from "../output/error_lines.ts";
 import { LimitedLines } from "../output/limited_lines.ts";
 import { sayFailure } from "../output/hints.ts";
 import { sayDraining, sayLeaving, tellListening } from "../output/listening.ts";
 import { forLibrary, openLogger } from "../flags/logger.ts";
-import { echo, perConnection, perMessage } from "./serve/handlers.ts";
+import { answeringOf, connectionLog, KINDS } from "./serve_answering.ts";
 import type { Programs } from "./serve/programs.ts";
+import { HANDLER_URL, type WorkerInput } from "./serve_worker.ts";
 import { goOn, StopSignals } from "../process/stop.ts";
 import { count, duration, print, say } from "../output/talk.ts";
 import { jsonText } from "../output/json_text.ts";
@@ -39,8 +39,10 @@ import { jsonText } from "../output/json_text.ts";
 /** Where it listens unless set otherwise: on this machine only. */
 const DEFAULT_ADDRESS = "5555";
 
-const KINDS = ["message", "connection"] as const;
 const SCOPES = ["connection", "source", "server"] as const;
+
+/** Most workers that may be asked for. */
+const MOST_WORKERS = 1024;
 
 /** `parley serve` */
 export const serveCommand: Command = {
@@ -73,6 +75,12 @@ export const serveCommand: Command = {
       choices: FRAMING_NAMES,
     },
     ...programFlags("10s for a message, 0s for a connection"),
+    {
+      name: "workers",
+      value: "COUNT",
+      about:
+        "Serve in so many threads, one for each core, behind one port; Linux only (default: in one)",
+    },
     ...CONNECTION_FLAGS,
     {
       name: "idle-timeout",
@@ -105,6 +113,7 @@ export const serveCommand: Command = {
     "parley serve 5555",
     "parley serve 5555 --per connection -- /usr/bin/sort -u",
     "parley serve 0.0.0.0:5555 --cert server.pem --key server.key -- ./answer",
+    "parley serve 0.0.0.0:5555 --workers 4",
   ],
   run: runServe,
 };
@@ -119,20 +128,34 @@ async function runServe(args: Arguments): Promise<number> {
   const tls = serverTls(args);
   using lines = new LimitedLines(logger);
   const place = statsPlace(args);
-  const { handler, programs } = await handlerOf(args, framing, logger);
+  const workers = args.optionalCount("workers", { least: 1, most: MOST_WORKERS });
+  const { handler, programs } = await answeringOf(args, framing, logger);
   using stop = new StopSignals({ beforeExit: () => programs?.killAll(), onHangUp: goOn });
   const options = {
     ...address,
     ...limits,
-    framing: framing.framing,
     maxMessageBytes: framing.maxMessageBytes,
     tls,
     drainTimeoutMs,
     logger: { ...forLibrary(logger), warn: logger.warn },
-    onError: serverErrorsTo(lines),
-    ...tellsOf(logger),
   };
-  const server = asTyped(() => serve(options, handler));
+  const server = workers === undefined
+    ? asTyped(() =>
+      serve({
+        ...options,
+        framing: framing.framing,
+        onError: serverErrorsTo(lines),
+        ...connectionLog(logger),
+      }, handler)
+    )
+    : await serveWorkers(HANDLER_URL, {
+      ...options,
+      workers,
+      input: { syntax: plainSyntax(serveCommand), typed: args.typed } satisfies WorkerInput,
+      onError: workersErrorsTo(lines),
+    }).catch((error) => {
+      throw usageOf(error);
+    });
   await server.ready;
   const end = async () => {
     server.abort();
@@ -145,6 +168,11 @@ async function runServe(args: Arguments): Promise<number> {
   const code = await drain(server, programs);
   tellSummary(server, { json });
   return code;
+}
+
+/** What a thread needs to know of a command to read what was typed: plain data. */
+function plainSyntax({ operands, rest, flags }: CommandSyntax): CommandSyntax {
+  return { operands, rest, flags };
 }
 
 /** What the options about limits say, by the names of the library's options. */
@@ -177,52 +205,12 @@ function ratesOf(args: Arguments): RateLimitsOptions {
   }
 }
 
-/** What answers, and the programs that it runs. */
-async function handlerOf(
-  args: Arguments,
-  { name: framingName, lines, maxMessageBytes }: FramingChoice,
-  logger: Logger,
-): Promise<{ readonly handler: Handler; readonly programs?: Programs | undefined }> {
-  const per = args.choice("per", KINDS, "message");
-  if (args.text("program-framing") !== undefined && per !== "connection") {
-    throw new UsageError('Option "--program-framing" goes with --per connection');
-  }
-  const pipes = pipeFramingOf(args, "program-framing", framingName);
-  const lastEnd = per === "connection" ? pipes.lastEnd : undefined;
-  const defaults = { timeoutMs: per === "message" ? 10_000 : 0, lastEnd, logger };
-  const program = await programOf(args, defaults, ["per"]);
-  if (program === undefined) return { handler: echo };
-  const { programs, timeoutMs } = program;
-  const handler = per === "message"
-    ? perMessage({ programs, lines, maxAnswerBytes: maxMessageBytes, timeoutMs })
-    : perConnection({ programs, framing: pipes.framing, maxMessageBytes, timeoutMs });
-  return { handler, programs };
-}
-
-/** What is logged about connections. */
-function tellsOf(logger: Logger) {
-  return {
-    onConnect: (connection: Connection) => {
-      const { id, remoteAddr, tls } = connection;
-      const peer = tls?.peerCertificate?.subject;
-      const fields = { connection: id, peer: addressText(remoteAddr) };
-      logger.debug("Connection opened", peer === undefined ? fields : { ...fields, subject: peer });
-    },
-    onDisconnect: (connection: Connection) => {
-      const { id, messagesIn, messagesOut, onlineMs, errorCode } = connection.stats();
-      const ms = Math.round(onlineMs);
-      const fields = { connection: id, messagesIn, messagesOut, ms };
-      logger.debug(
-        "Connection ended",
-        errorCode === null ? fields : { ...fields, code: errorCode },
-      );
-    },
-  };
-}
-
 /** Lets connections end in order, and leaves no program behind; returns the exit code. */
-async function drain(server: Server, programs: Programs | undefined): Promise<number> {
-  sayDraining(server.connections.size, "connection");
+async function drain(
+  server: Server | WorkersServer,
+  programs: Programs | undefined,
+): Promise<number> {
+  sayDraining(server.stats().connectionsNow, "connection");
   try {
     await server.shutdown();
     return 0;
@@ -234,7 +222,7 @@ async function drain(server: Server, programs: Programs | undefined): Promise<nu
   }
 }
 
-function tellSummary(server: Server, { json }: { readonly json: boolean }): void {
+function tellSummary(server: Server | WorkersServer, { json }: { readonly json: boolean }): void {
   const { overall, onlineMs } = server.stats();
   const { connectionsOpened, connectionsRefused, messagesIn, messagesOut, bytesIn, bytesOut } =
     overall;

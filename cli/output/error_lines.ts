@@ -3,7 +3,7 @@ import { AuthError, ParleyError, RemoteError } from "../../errors.ts";
 import { isHangUp } from "../../net/transport/faults.ts";
 import type { Address } from "../../net/transport/transport.ts";
 import { isPeerFault } from "../../server/reporter.ts";
-import type { ServeErrorContext } from "../../server.ts";
+import type { ServeErrorContext, WorkersErrorContext } from "../../server.ts";
 import type { WireErrorContext } from "../../wire/mod.ts";
 import { addressText } from "../command/address.ts";
 import { hintFor } from "./hints.ts";
@@ -37,6 +37,8 @@ const SERVER_LINES: Readonly<Record<ServeErrorContext["phase"], Line>> = {
   refused: ["warn", "A connection was refused"],
 };
 
+const WORKER_DIED: Line = ["error", "A worker died; its connections are lost, it is started again"];
+
 /** A probe that comes and goes is healthy. */
 const LEFT: Line = ["debug", "A client left in its handshake"];
 
@@ -64,6 +66,21 @@ export function serverErrorsTo(
       ...peerOf(remoteAddr),
     };
     tell(lineOf(error, phase), error, fields);
+  };
+}
+
+/** Takes errors of a server of workers, for its `onError`. */
+export function workersErrorsTo(
+  lines: LimitedLines,
+): (error: unknown, context: WorkersErrorContext) => void {
+  const tell = teller(lines);
+  return (error, { phase, worker, connection, remoteAddr, lostConnections }) => {
+    const fields = {
+      ...connection !== undefined && { connection },
+      ...peerOf(remoteAddr),
+      ...phase === "worker" && { worker, lostConnections },
+    };
+    tell(phase === "worker" ? WORKER_DIED : lineOf(error, phase), error, fields);
   };
 }
 

@@ -1,4 +1,5 @@
 // IpcLink: one connection after its handshake; sends and receives messages and queries.
+import type { Swept } from "../../async/sweeper.ts";
 import { ignoreRejection } from "../../async/rejections.ts";
 import type { WaitOptions } from "../../async/wait.ts";
 import type { MuxStream } from "../../mux/stream.ts";
@@ -34,7 +35,7 @@ import { LinkWatch } from "./watch.ts";
  * at a time; frames go out in the order of the calls. The owner calls `start` or `refuse` once, and
  * `tick` every second or so. {@linkcode LinkState} draws the states.
  */
-export class IpcLink {
+export class IpcLink implements Swept {
   /** Resolves when the link has ended and its descriptor is free. Never rejects. */
   readonly closed: Promise<LinkOutcome>;
   /** Asks the other side for signs of life, and sends them. */
@@ -205,7 +206,7 @@ export class IpcLink {
   }
 
   /** Compares the link with the time; call it every second or so. */
-  tick(nowMs: number): void {
+  sweep(nowMs: number): void {
     if (this.#lifecycle.hasEnded) return;
     this.#incoming.tick(nowMs, this.#outbox.writtenBytes);
     this.#watch.tick(nowMs, {

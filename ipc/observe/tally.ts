@@ -1,5 +1,5 @@
 // IpcTally: counts what a server, a client or a peer does, over all its connections and by day.
-import { sharedSweeper } from "../../async/sweeper.ts";
+import { sharedSweeper, type Swept } from "../../async/sweeper.ts";
 import type { Address } from "../../net/transport/transport.ts";
 import { addCounters, type IpcCounters, type IpcTraffic } from "../../stats/data/counters.ts";
 import { newIpcCounters, newIpcTraffic } from "../../stats/data/counters.ts";
@@ -26,7 +26,7 @@ export interface IpcNow {
 }
 
 /** Counters of one endpoint of a channel. */
-export class IpcTally {
+export class IpcTally implements Swept {
   /** In total; they only grow. Traffic of open connections is added when a snapshot is taken. */
   readonly counters: IpcCounters = newIpcCounters();
   /** How long queries of connections took that have ended. */
@@ -38,20 +38,24 @@ export class IpcTally {
     Pick<IpcLinkStats, "remoteAddr" | "openedAtMs"> & { openedMs: number }
   >();
   readonly #reporter: IpcReporter;
-  readonly #unwatch: () => void;
   readonly #startedAtMs = Date.now();
   #stoppedAtMs: number | null = null;
 
   /** Makes counters that are all 0; ends of connections go to `reporter`. */
   constructor(reporter: IpcReporter) {
     this.#reporter = reporter;
-    this.#unwatch = sharedSweeper.add(() => void this.#roll(Date.now()), Infinity);
+    sharedSweeper.add(this, Infinity);
+  }
+
+  /** Counts by day. */
+  sweep(): void {
+    this.#roll(Date.now());
   }
 
   /** The endpoint has ended. */
   stop(): void {
     this.#stoppedAtMs ??= Date.now();
-    this.#unwatch();
+    sharedSweeper.remove(this);
   }
 
   /** Counts a connection, and follows it until it ends. */

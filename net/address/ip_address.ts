@@ -46,6 +46,15 @@ export function parseIpAddress(text: string): IpAddress | null {
   return carriesIpv4(groups) ? { family: 4, octets: tailOctets(groups) } : { family: 6, groups };
 }
 
+/** An IPv4 address in the one form without leading zeros. */
+const CANONICAL_IPV4 =
+  /^(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}$/;
+
+/** Whether a text is an IPv4 address in the form in which kernels write it. */
+export function isCanonicalIpv4(text: string): boolean {
+  return text.length <= 15 && CANONICAL_IPV4.test(text);
+}
+
 function stripBrackets(text: string): string {
   return text.startsWith("[") && text.endsWith("]") ? text.slice(1, -1) : text;
 }

@@ -3,11 +3,15 @@
 import type net from "node:net";
 import type { Address, SocketTuning } from "../transport/transport.ts";
 
+/** The link that watches a handle. */
+const WATCHER: unique symbol = Symbol("watcher");
+
 /**
  * The part of node:net's handles that is used here. It is not public: `tests/net/canary_test.ts`
  * checks that it still is there.
  */
 interface StreamHandle {
+  [WATCHER]?: NodeLink | undefined;
   onread: (...args: unknown[]) => unknown;
   readStart(): number;
   readStop(): number;
@@ -50,6 +54,8 @@ export class NodeLink {
   /** Called when the socket has ended, after the platform has handled it. */
   onEnd: () => void = nothing;
   readonly #handle: StreamHandle;
+  /** What the platform does with what comes on the handle. */
+  #feed: StreamHandle["onread"] = nothing;
   /** Addresses may be those of a proxied connection: they do not say what socket this is. */
   readonly #isTcp: boolean;
   #reading = true;
@@ -60,11 +66,12 @@ export class NodeLink {
   #hasEnded = false;
 
   /**
-   * Takes over a connected socket, before its TLS session is made.
+   * Takes over a connected socket, before its TLS session is made. `listening` is the address of its
+   * listener: connections that have the same one share it.
    *
    * @throws {TypeError} when the platform's sockets lack what this class uses
    */
-  constructor(socket: net.Socket, path?: string) {
+  constructor(socket: net.Socket, path?: string, listening?: Address) {
     const handle = handleOf(socket);
     if (handle === undefined) {
       throw new TypeError(
@@ -77,7 +84,7 @@ export class NodeLink {
     // A socket without a listener ends the process when its peer resets it.
     socket.on("error", nothing);
     this.localAddr = path === undefined
-      ? tcpAddress(socket.localAddress, socket.localPort)
+      ? tcpAddress(socket.localAddress, socket.localPort, listening)
       : { transport: "unix", path };
     this.remoteAddr = path === undefined
       ? tcpAddress(socket.remoteAddress, socket.remotePort)
@@ -107,28 +114,39 @@ export class NodeLink {
   /** Watches the end of the socket. Call it right after making the TLS session, if there will be one. */
   watch(): void {
     const handle = this.#handle;
-    const feed = handle.onread;
-    // The platform calls with bytes, or without any at the end and at errors.
-    handle.onread = (...args: unknown[]) => {
-      if (args[0] !== undefined) {
-        this.#hasReceived = true;
-        return feed.apply(handle, args);
-      }
-      if (this.#isHeld) return;
-      this.#hasEnded = true;
-      this.ending = true;
-      try {
-        return feed.apply(handle, args);
-      } finally {
-        this.ending = false;
-        // The platform lets go of the event loop here, although our direction may still be open.
-        if (this.#referenced && !this.socket.destroyed) this.socket.ref();
-        this.onEnd();
-      }
-    };
+    this.#feed = handle.onread;
+    handle[WATCHER] = this;
+    handle.onread = NodeLink.#onRead;
     // The callback is looked up when reading starts.
     handle.readStop();
     handle.readStart();
+  }
+
+  /**
+   * What the platform calls with bytes, or without any at the end and at errors. All links share
+   * it, because else each would hold a function of its own.
+   */
+  static #onRead(this: unknown, ...args: unknown[]): unknown {
+    const handle = this as StreamHandle;
+    const link = handle[WATCHER]!;
+    if (args[0] !== undefined) {
+      link.#hasReceived = true;
+      return link.#feed.apply(handle, args);
+    }
+    return link.#isHeld ? undefined : link.#finish(args);
+  }
+
+  #finish(args: unknown[]): unknown {
+    this.#hasEnded = true;
+    this.ending = true;
+    try {
+      return this.#feed.apply(this.#handle, args);
+    } finally {
+      this.ending = false;
+      // The platform lets go of the event loop here, although our direction may still be open.
+      if (this.#referenced && !this.socket.destroyed) this.socket.ref();
+      this.onEnd();
+    }
   }
 
   /** Stops reading from the kernel. */
@@ -229,6 +247,7 @@ function handleOf(socket: net.Socket): StreamHandle | undefined {
   return fit ? handle as StreamHandle : undefined;
 }
 
-function tcpAddress(hostname: string | undefined, port: number | undefined): Address {
-  return { transport: "tcp", hostname: hostname ?? "", port: port ?? 0 };
+function tcpAddress(hostname = "", port = 0, known?: Address): Address {
+  const isKnown = known?.transport === "tcp" && known.port === port && known.hostname === hostname;
+  return isKnown ? known : { transport: "tcp", hostname, port };
 }

@@ -95,6 +95,8 @@ interface ListenHandle {
 
 /** How an accepted socket becomes a transport. */
 interface Opening {
+  /** Takes over a link that needs no handshake. It must not throw. @default {all need one} */
+  openNow?(link: NodeLink): Transport;
   /** Takes over the link. When this rejects, its descriptor is free. */
   open(link: NodeLink, options: { signal: AbortSignal }): Promise<Transport>;
   /** Called once, when the listener closes. */
@@ -123,6 +125,7 @@ class TlsOpening implements Opening {
 }
 
 const PLAIN_OPENING: Opening = {
+  openNow: (link) => new NodeTransport(link),
   open(link, { signal }) {
     if (!signal.aborted) return Promise.resolve(new NodeTransport(link));
     link.destroy();
@@ -236,10 +239,14 @@ class Acceptor implements Listener {
       (this.#path === undefined && socket.remoteAddress === undefined);
     try {
       if (!isGone) {
-        const link = new NodeLink(socket, this.#path);
+        const link = new NodeLink(socket, this.#path, this.#lastAddr);
         link.tune(this.#tuning);
         const isProxied = this.#proxySources?.has(link.remoteAddr) === true;
-        return new (isProxied ? ProxiedIncoming : NodeIncoming)(link, this.#opening);
+        const opening = this.#opening;
+        if (isProxied) return new ProxiedIncoming(link, opening);
+        return opening.openNow === undefined
+          ? new NodeIncoming(link, opening)
+          : new PlainIncoming(link, opening);
       }
     } catch (error) {
       this.#fail(error);
@@ -291,11 +298,11 @@ function drop(socket: net.Socket): void {
 
 class NodeIncoming implements Incoming {
   protected readonly link: NodeLink;
-  readonly #opening: Opening;
+  protected readonly opening: Opening;
 
   constructor(link: NodeLink, opening: Opening) {
     this.link = link;
-    this.#opening = opening;
+    this.opening = opening;
   }
 
   get localAddr(): Address {
@@ -307,11 +314,18 @@ class NodeIncoming implements Incoming {
   }
 
   open(options: { signal: AbortSignal }): Promise<Transport> {
-    return this.#opening.open(this.link, options);
+    return this.opening.open(this.link, options);
   }
 
   refuse(): void {
     this.link.destroy();
+  }
+}
+
+/** A connection without a handshake. */
+class PlainIncoming extends NodeIncoming {
+  openNow(): Transport {
+    return this.opening.openNow!(this.link);
   }
 }
 

@@ -33,11 +33,22 @@ const HOLD_MS = 250;
  */
 const ENDED_MS = 60_000;
 
+/** The transport of a socket. */
+const OWNER: unique symbol = Symbol("transport");
+
+/** A socket with its transport, to which the platform's callbacks lead. */
+interface OwnedSocket extends Socket {
+  [OWNER]: NodeTransport;
+}
+
 /** The state of the reading side. */
 type Incoming =
   | { readonly kind: "open" }
   | { readonly kind: "ended" }
   | { readonly kind: "failed"; readonly cause: unknown };
+
+const OPEN: Incoming = { kind: "open" };
+const ENDED: Incoming = { kind: "ended" };
 
 /**
  * Bytes over a socket of node:net, or over a session of node:tls.
@@ -53,9 +64,10 @@ export class NodeTransport implements Transport {
   readonly #link: NodeLink;
   /** The TLS session; the socket itself where there is none. */
   readonly #session: Socket;
-  readonly #chunks: Uint8Array[] = [];
+  /** Bytes read ahead of the reader; made when there are some. */
+  #chunks: Uint8Array[] | null = null;
   #bytes = 0;
-  #incoming: Incoming = { kind: "open" };
+  #incoming = OPEN;
   #closed = false;
   #ended = false;
   #hasHeld = false;
@@ -80,22 +92,15 @@ export class NodeTransport implements Transport {
     this.localAddr = link.localAddr;
     this.remoteAddr = link.remoteAddr;
     if (secure !== undefined) this.tls = secure.info;
-    session.on("error", (cause) => this.#fail(cause));
-    session.on("close", () => {
-      // Most connections are closed by us: an error would cost more than the rest of the closing.
-      if (!this.#closed) this.#fail("the socket was closed");
-    });
+    const owned = session as OwnedSocket;
+    owned[OWNER] = this;
+    session.on("error", NodeTransport.#onError);
+    session.on("close", NodeTransport.#onClose);
     // What came together with the last bytes of the handshake.
     for (let chunk: Uint8Array | null; (chunk = session.read()) !== null;) this.#take(chunk);
     if (session.readableEnded) this.#end();
-    else session.on("end", () => this.#end());
-    session.push = (chunk: Uint8Array | null) => {
-      if (chunk !== null) this.#take(chunk);
-      else if (secure !== undefined && link.ending) {
-        this.#fail("the socket ended before the TLS session did");
-      } else this.#end();
-      return true;
-    };
+    else session.on("end", NodeTransport.#onEnd);
+    session.push = NodeTransport.#push;
     if (secure !== undefined) return;
     link.watch();
     this.#keepReading();
@@ -103,10 +108,36 @@ export class NodeTransport implements Transport {
     session.resume();
   }
 
+  // All transports share these functions: of their own, they would be the larger part of what an
+  // idle connection costs here. The platform calls them as methods of the socket.
+
+  static #onError(this: Socket, cause: Error): void {
+    (this as OwnedSocket)[OWNER].#fail(cause);
+  }
+
+  static #onClose(this: Socket): void {
+    const transport = (this as OwnedSocket)[OWNER];
+    // Most connections are closed by us: an error would cost more than the rest of the closing.
+    if (!transport.#closed) transport.#fail("the socket was closed");
+  }
+
+  static #onEnd(this: Socket): void {
+    (this as OwnedSocket)[OWNER].#end();
+  }
+
+  static #push(this: Socket, chunk: Uint8Array | null): boolean {
+    const transport = (this as OwnedSocket)[OWNER];
+    if (chunk !== null) transport.#take(chunk);
+    else if (transport.tls !== undefined && transport.#link.ending) {
+      transport.#fail("the socket ended before the TLS session did");
+    } else transport.#end();
+    return true;
+  }
+
   read(): Promise<Uint8Array | null> {
     if (this.#closed) return Promise.reject(closedHere("read"));
     if (this.#reader !== undefined) return Promise.reject(busy("read"));
-    const chunk = this.#chunks.shift();
+    const chunk = this.#chunks?.shift();
     if (chunk !== undefined) {
       this.#bytes -= chunk.length;
       if (this.#bytes <= RESUME_BYTES) this.#link.resume();
@@ -122,7 +153,8 @@ export class NodeTransport implements Transport {
   }
 
   readTo(reader: ChunkReader): void {
-    const waits = !this.#closed && this.#reader === undefined && this.#chunks.length === 0 &&
+    const isEmpty = this.#chunks === null || this.#chunks.length === 0;
+    const waits = isEmpty && !this.#closed && this.#reader === undefined &&
       this.#incoming.kind === "open";
     if (waits) this.#reader = reader;
     else handRead(this.read(), reader);
@@ -247,7 +279,7 @@ export class NodeTransport implements Transport {
   #leave(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#chunks.length = 0;
+    this.#chunks = null;
     if (this.#reader !== undefined) handRead(Promise.reject(closedHere("read")), this.#reader);
     this.#reader = undefined;
     if (this.#writer !== undefined) handWrite(Promise.reject(closedHere("write")), this.#writer);
@@ -319,7 +351,7 @@ export class NodeTransport implements Transport {
       reader.onChunk(bytes);
       return;
     }
-    this.#chunks.push(bytes);
+    (this.#chunks ??= []).push(bytes);
     this.#bytes += bytes.length;
     if (this.#bytes < PAUSE_BYTES) return;
     this.#link.pause();
@@ -330,7 +362,7 @@ export class NodeTransport implements Transport {
 
   #end(): void {
     if (this.#incoming.kind !== "open") return;
-    this.#incoming = { kind: "ended" };
+    this.#incoming = ENDED;
     if (this.#reader !== undefined) handRead(Promise.resolve(null), this.#reader);
     this.#reader = undefined;
   }

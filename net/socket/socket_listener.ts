@@ -39,8 +39,8 @@ export interface AcceptedConn {
   close(): void;
 }
 
-/** What differs from one kind of listener to the next. */
-export interface ListenerKind<Conn> {
+/** What every kind of listener has. */
+interface ListenerTraits<Conn> {
   /** Where it listens. */
   readonly addr: Address;
   /** Sources whose connections begin with a PROXY header. */
@@ -48,16 +48,28 @@ export interface ListenerKind<Conn> {
   /** Returns the addresses of an accepted socket; it throws when the peer is gone. */
   describe(conn: Conn): SocketDescription;
   /**
-   * Makes a transport of an accepted socket, with its TLS handshake. The socket is closed when this
-   * rejects.
-   */
-  open(conn: Conn, description: SocketDescription, signal: AbortSignal): Promise<Transport>;
-  /**
    * Called right after closing: with `true`, or, where an `accept` waits, with `false` and then
    * with `true` when that has ended.
    */
   onClose?(isSettled: boolean): void;
 }
+
+/** What differs where connections are ready as they come. */
+interface PlainKind<Conn> extends ListenerTraits<Conn> {
+  /** Makes a transport of an accepted socket. It must not throw. */
+  openNow(conn: Conn, description: SocketDescription): Transport;
+  readonly open?: undefined;
+}
+
+/** What differs where a TLS handshake comes first. */
+interface SecureKind<Conn> extends ListenerTraits<Conn> {
+  /** Finishes the handshake of an accepted socket, which is closed when this rejects. */
+  open(conn: Conn, signal: AbortSignal): Promise<Transport>;
+  readonly openNow?: undefined;
+}
+
+/** What differs from one kind of listener to the next. */
+export type ListenerKind<Conn> = PlainKind<Conn> | SecureKind<Conn>;
 
 /**
  * Accepts sockets of Deno. It passes over all connections that ended before they were accepted,
@@ -86,7 +98,13 @@ export class DenoListener<Conn extends AcceptedConn> implements Listener {
     this.#accepting = true;
     try {
       for (let faults = 1; !this.#closed; faults++) {
-        const incoming = await this.#acceptOne();
+        let conn: Conn | null = null;
+        try {
+          conn = await this.#listener.accept();
+        } catch (error) {
+          if (!this.#closed && !isConnectionFault(error)) throw error;
+        }
+        const incoming = conn === null ? null : this.#makeIncoming(conn);
         if (incoming !== null) return incoming;
         if (faults % FAULTS_PER_TURN === 0) await this.#giveTurn();
       }
@@ -113,29 +131,23 @@ export class DenoListener<Conn extends AcceptedConn> implements Listener {
     if (!this.#closed) this.#listener.unref();
   }
 
-  /** Returns `null` for a connection that has ended, and when the listener is closed. */
-  async #acceptOne(): Promise<Incoming | null> {
-    let conn: Conn;
+  /** Returns `null` for a connection whose peer is gone, and when the listener is closed. */
+  #makeIncoming(conn: Conn): Incoming | null {
+    const kind = this.#kind;
     try {
-      conn = await this.#listener.accept();
-    } catch (error) {
-      if (this.#closed || isConnectionFault(error)) return null;
-      throw error;
-    }
-    try {
-      if (!this.#closed) return this.#makeIncoming(conn);
+      if (!this.#closed) {
+        const description = kind.describe(conn);
+        const isProxied = kind.proxySources?.has(description.remoteAddr) === true;
+        if (isProxied) return new ProxiedIncoming(conn, kind, description);
+        return kind.openNow === undefined
+          ? new SocketIncoming(conn, kind, description)
+          : new PlainIncoming(conn, kind, description);
+      }
     } catch {
       // The peer is gone: its addresses cannot be read any more.
     }
     closeQuietly(conn);
     return null;
-  }
-
-  #makeIncoming(conn: Conn): Incoming {
-    const kind = this.#kind;
-    const description = kind.describe(conn);
-    const isProxied = kind.proxySources?.has(description.remoteAddr) === true;
-    return new (isProxied ? ProxiedIncoming : SocketIncoming)(conn, kind, description);
   }
 
   /** A flood of dead connections, each of which fails at once, must not hold up the rest of the process. */
@@ -152,12 +164,12 @@ export class DenoListener<Conn extends AcceptedConn> implements Listener {
 }
 
 class SocketIncoming<Conn extends AcceptedConn> implements Incoming {
-  readonly #kind: ListenerKind<Conn>;
+  protected readonly kind: ListenerKind<Conn>;
   protected readonly conn: Conn;
   protected description: SocketDescription;
 
   constructor(conn: Conn, kind: ListenerKind<Conn>, description: SocketDescription) {
-    this.#kind = kind;
+    this.kind = kind;
     this.conn = conn;
     this.description = description;
   }
@@ -173,7 +185,10 @@ class SocketIncoming<Conn extends AcceptedConn> implements Incoming {
   async open({ signal }: { signal: AbortSignal }): Promise<Transport> {
     try {
       signal.throwIfAborted();
-      return await this.#kind.open(this.conn, this.description, signal);
+      const { kind, conn, description } = this;
+      return kind.openNow === undefined
+        ? await kind.open(conn, signal)
+        : kind.openNow(conn, description);
     } catch (error) {
       closeQuietly(this.conn);
       throw error;
@@ -182,6 +197,19 @@ class SocketIncoming<Conn extends AcceptedConn> implements Incoming {
 
   refuse(): void {
     closeQuietly(this.conn);
+  }
+}
+
+/** A connection without a handshake. */
+class PlainIncoming<Conn extends AcceptedConn> extends SocketIncoming<Conn> {
+  declare protected readonly kind: PlainKind<Conn>;
+
+  constructor(conn: Conn, kind: PlainKind<Conn>, description: SocketDescription) {
+    super(conn, kind, description);
+  }
+
+  openNow(): Transport {
+    return this.kind.openNow(this.conn, this.description);
   }
 }
 

@@ -179,13 +179,14 @@ export function listenTcp(target: TcpListenTarget, options: ListenOptions): List
     throw listenFault({ transport: "tcp", hostname, port }, cause);
   }
   const tuning = { noDelay, ...keepAlive && { keepAlive } };
+  const addr = toAddress(listener.addr);
   return new DenoListener(listener, {
-    addr: toAddress(listener.addr),
+    addr,
     proxySources: options.proxySources,
-    describe,
-    open(socket, description) {
+    describe: (socket) => describe(socket, addr),
+    openNow(socket, description) {
       applyTuning(socket, tuning);
-      return Promise.resolve(new TcpTransport(socket, description));
+      return new TcpTransport(socket, description);
     },
   });
 }
@@ -201,13 +202,18 @@ export function checkReusePort(reusePort: boolean): void {
   throw new TypeError(`Cannot listen: "reusePort" needs the flag --unstable-net of Deno`);
 }
 
-/** Returns an address of Deno as one of Parley. */
-export function toAddress(addr: Deno.NetAddr): Address {
+/** Returns an address of Deno as one of Parley: `known` itself, where it is the same. */
+export function toAddress(addr: Deno.NetAddr, known?: Address): Address {
+  const isKnown = known?.transport === "tcp" && known.port === addr.port &&
+    known.hostname === addr.hostname;
+  if (isKnown) return known;
   return { transport: "tcp", hostname: addr.hostname, port: addr.port };
 }
 
-function describe(socket: Deno.TcpConn): SocketDescription {
-  return { localAddr: toAddress(socket.localAddr), remoteAddr: toAddress(socket.remoteAddr) };
+/** Connections of a listener share its address, unless it listens on all addresses. */
+function describe(socket: Deno.TcpConn, listening?: Address): SocketDescription {
+  const localAddr = toAddress(socket.localAddr, listening);
+  return { localAddr, remoteAddr: toAddress(socket.remoteAddr) };
 }
 
 /** Sets socket options. A peer that has left shows at the next read, not here. */

@@ -86,7 +86,7 @@ export function listenTlsNative(
       localAddr: toAddress(conn.localAddr),
       remoteAddr: toAddress(conn.remoteAddr),
     }),
-    open: (conn, _description, signal) => shakeHands(conn, alpnProtocols, { signal }),
+    open: (conn, signal) => shakeHands(conn, alpnProtocols, { signal }),
   });
 }
 

@@ -47,7 +47,7 @@ export async function listenUnix(
     addr,
     proxySources: options.proxySources,
     describe: () => ({ localAddr: addr, remoteAddr: addr }),
-    open: (socket, description) => Promise.resolve(new SocketTransport(socket, description)),
+    openNow: (socket, description) => new SocketTransport(socket, description),
     onClose: release,
   });
 }

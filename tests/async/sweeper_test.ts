@@ -1,6 +1,6 @@
 // Sweeper: one timer for all, no more often than needed, none when there is nothing to sweep.
 import { assertEquals, assertThrows } from "@std/assert";
-import { Sweeper } from "../../async/sweeper.ts";
+import { Sweeper, type Swept } from "../../async/sweeper.ts";
 import { Connection } from "../../connection.ts";
 import { ScriptedTransport } from "../support/simulation/memory_scripted.ts";
 
@@ -22,6 +22,13 @@ class Timers {
     this.nowMs += ms;
     run();
   }
+}
+
+/** Adds what is called with each sweep; the result removes it. */
+function add(sweeper: Sweeper, sweep: Swept["sweep"], shortestMs: number): () => void {
+  const entry = { sweep };
+  sweeper.add(entry, shortestMs);
+  return () => sweeper.remove(entry);
 }
 
 /** Replaces the platform's timers while `body` runs. */
@@ -53,12 +60,12 @@ function withTimers(body: (timers: Timers, sweeper: Sweeper) => void): void {
 Deno.test("Sweeper has one timer, as quick as the shortest time needs, and none without entries", () => {
   withTimers((timers, sweeper) => {
     assertEquals(timers.delays, []);
-    const removeSlow = sweeper.add(() => {}, 60_000);
+    const removeSlow = add(sweeper, () => {}, 60_000);
     assertEquals(timers.delays, [1000]);
-    const removeQuick = sweeper.add(() => {}, 400);
-    const removeQuickToo = sweeper.add(() => {}, 400);
+    const removeQuick = add(sweeper, () => {}, 400);
+    const removeQuickToo = add(sweeper, () => {}, 400);
     assertEquals(timers.delays, [100]);
-    const removeQuickest = sweeper.add(() => {}, 1);
+    const removeQuickest = add(sweeper, () => {}, 1);
     assertEquals(timers.delays, [10]);
     removeQuickest();
     assertEquals(timers.delays, [100]);
@@ -69,7 +76,7 @@ Deno.test("Sweeper has one timer, as quick as the shortest time needs, and none 
     assertEquals(timers.delays, [1000]);
     removeSlow();
     assertEquals(timers.delays, []);
-    const removeAgain = sweeper.add(() => {}, 2000);
+    const removeAgain = add(sweeper, () => {}, 2000);
     assertEquals(timers.delays, [500]);
     removeAgain();
     assertEquals(timers.delays, []);
@@ -79,11 +86,11 @@ Deno.test("Sweeper has one timer, as quick as the shortest time needs, and none 
 Deno.test("Sweeper goes on with its period when the interval changes: none postpones the others", () => {
   withTimers((timers, sweeper) => {
     let swept = 0;
-    const remove = sweeper.add(() => swept++, 1200);
+    const remove = add(sweeper, () => void swept++, 1200);
     assertEquals(timers.delays, [300]);
     // Others come and go all the time, each with a shorter time than the one before had left.
     for (let count = 0; count < 50; count++) {
-      const removeOther = sweeper.add(() => {}, 800);
+      const removeOther = add(sweeper, () => {}, 800);
       timers.nowMs += 5;
       removeOther();
     }
@@ -92,7 +99,7 @@ Deno.test("Sweeper goes on with its period when the interval changes: none postp
     assertEquals([swept, ...timers.delays], [1, 300]);
     // What is overdue for a quicker one is swept at once.
     timers.nowMs += 250;
-    const removeQuick = sweeper.add(() => {}, 400);
+    const removeQuick = add(sweeper, () => {}, 400);
     assertEquals(timers.delays, [0]);
     timers.fire();
     assertEquals([swept, ...timers.delays], [2, 100]);
@@ -106,15 +113,15 @@ Deno.test("Sweeper goes on with its period when the interval changes: none postp
 Deno.test("Sweeper calls every entry with its clock, also when entries leave meanwhile, and after one that throws", () => {
   withTimers((timers, sweeper) => {
     const seen: string[] = [];
-    const removeFirst = sweeper.add((nowMs) => {
+    const removeFirst = add(sweeper, (nowMs) => {
       seen.push(`first ${nowMs}`);
       removeFirst();
     }, 100);
-    const removeSecond = sweeper.add((nowMs) => void seen.push(`second ${nowMs}`), 100);
+    const removeSecond = add(sweeper, (nowMs) => void seen.push(`second ${nowMs}`), 100);
     timers.fire();
     timers.fire();
     assertEquals(seen, ["first 1025", "second 1025", "second 1050"]);
-    const removeThird = sweeper.add(() => {
+    const removeThird = add(sweeper, () => {
       throw new Error("no");
     }, 100);
     assertThrows(() => timers.fire(), Error, "no");

@@ -196,7 +196,7 @@ Deno.test("IpcLink lets two sides rest that have not read for longer than any of
   await until("two full inboxes", () => sides.every(({ inbox }) => inbox.full));
   await Promise.all(writes);
   for (let nowMs = 0; nowMs < 60_000; nowMs += 500) {
-    for (const { link } of sides) link.tick(nowMs);
+    for (const { link } of sides) link.sweep(nowMs);
     await new Promise((resolve) => setTimeout(resolve, 0)); // signs of life go out, and no more fit in
   }
   assertEquals(sides.map(({ link }) => link.isOpen), [true, true]);

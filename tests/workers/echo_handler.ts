@@ -2,7 +2,9 @@
 import { type Connection, delimited, type WorkerModuleOptions } from "@parley/parley";
 import process from "node:process";
 
-export function options({ worker, input }: { worker: number; input: unknown }): WorkerModuleOptions {
+export function options(
+  { worker, input }: { worker: number; input: unknown },
+): WorkerModuleOptions {
   number = worker;
   given = input;
   return { framing: delimited("\n") };
@@ -13,7 +15,7 @@ let given: unknown;
 
 /** Fills the heap, so that the thread runs out of memory. */
 function fill(): never {
-  for (const list: unknown[] = [];;) list.push(new Array(100_000).fill(list.length));
+  for (const list: unknown[] = [];;) list.push(new Array(10_000).fill(list.length));
 }
 
 const DEEDS: Readonly<Record<string, (conn: Connection) => unknown>> = {
@@ -21,9 +23,10 @@ const DEEDS: Readonly<Record<string, (conn: Connection) => unknown>> = {
   throw: () => {
     throw new RangeError("a handler's own error");
   },
-  die: () => setTimeout(() => {
-    throw new RangeError("an error that no code handles");
-  }),
+  die: () =>
+    setTimeout(() => {
+      throw new RangeError("an error that no code handles");
+    }),
   reject: () => void Promise.reject(new RangeError("a rejection that no code handles")),
   exit: () => process.exit(7),
   fill,

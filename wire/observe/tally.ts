@@ -1,5 +1,5 @@
 // WireTally: counts what a side of the wire does, over all and by day.
-import { sharedSweeper } from "../../async/sweeper.ts";
+import { sharedSweeper, type Swept } from "../../async/sweeper.ts";
 import type { Admission } from "../../limits/admission.ts";
 import type { Address } from "../../net/transport/transport.ts";
 import { addCounters, newWireCounters, type WireCounters } from "../../stats/data/counters.ts";
@@ -39,7 +39,7 @@ export interface WireNow {
 }
 
 /** Counters of one side of the wire. */
-export class WireTally {
+export class WireTally implements Swept {
   /** Over all; they only grow. Bytes and frames are added from the sessions when they are asked for. */
   readonly counters: WireCounters = newWireCounters();
   /** How long handshakes took. */
@@ -52,17 +52,21 @@ export class WireTally {
   readonly #days = new DayLedger(newWireCounters, Date.now());
   readonly #startedAtMs = Date.now();
   #stoppedAtMs: number | null = null;
-  #unwatch: () => void = () => {};
 
   /** Days are told apart from now on, until {@linkcode stop}. */
   start(): void {
-    this.#unwatch = sharedSweeper.add(() => void this.#roll(Date.now()), Infinity);
+    sharedSweeper.add(this, Infinity);
+  }
+
+  /** Counts by day. */
+  sweep(): void {
+    this.#roll(Date.now());
   }
 
   /** The wire is over. */
   stop(): void {
     this.#stoppedAtMs ??= Date.now();
-    this.#unwatch();
+    sharedSweeper.remove(this);
   }
 
   /**

@@ -1,6 +1,6 @@
 // Load of the accept races: `accept_load.ts <backend> <address> <folder> <seconds> <server's pid>`
 // opens connections and closes them in order, 16 at once; prints what it measured as JSON.
-import { Meter } from "../meter.ts";
+import { Meter, warmUp } from "../meter.ts";
 import { dial } from "./dial.ts";
 
 const [backend, address, folder, seconds, serverPid] = Deno.args as [
@@ -20,18 +20,18 @@ async function openAndClose(): Promise<void> {
   conn.close();
 }
 
-/** Returns how many connections there were. */
-async function run(ms: number): Promise<number> {
-  const end = performance.now() + ms;
+/** Opens and closes while `goesOn`; returns how many connections there were. */
+async function run(goesOn: () => boolean): Promise<number> {
   let done = 0;
   await Promise.all(Array.from({ length: 16 }, async () => {
-    for (; performance.now() < end; done++) await openAndClose();
+    for (; goesOn(); done++) await openAndClose();
   }));
   return done;
 }
 
-await run(500);
+await warmUp(Number(serverPid), run);
 const meter = new Meter(Number(serverPid));
-const done = await run(Number(seconds) * 1000);
+const end = performance.now() + Number(seconds) * 1000;
+const done = await run(() => performance.now() < end);
 console.log(JSON.stringify(meter.read(done)));
 Deno.exit(0);

@@ -1,6 +1,6 @@
 // Load of the echo races: `load.ts <backend> <address> <folder> <json>` sends frames, checks what
 // comes back, prints what it measured as JSON.
-import { Meter } from "../meter.ts";
+import { Meter, untilTaken, warmUp } from "../meter.ts";
 import { dial } from "./dial.ts";
 
 /** What to do. */
@@ -9,6 +9,8 @@ export interface Plan {
   readonly inFlight: number;
   readonly messageBytes: number;
   readonly seconds: number;
+  /** Processor time of the server after which it ends, in µs, in place of a time. */
+  readonly serverMicros?: number | undefined;
   readonly framing: "lines" | "lengths";
   /** Process of the server, whose processor time is measured with ours. */
   readonly serverPid: number;
@@ -44,10 +46,11 @@ function matches(bytes: Uint8Array, offset: number): boolean {
   return bytes.length === 0 || bytes[bytes.length - 1] === burst[offset + bytes.length - 1];
 }
 
-async function run(conn: Deno.Conn, endAt: number): Promise<number> {
+/** Echoes bursts on a connection, one after the other, while `goesOn`; returns the messages. */
+async function run(conn: Deno.Conn, goesOn: () => boolean): Promise<number> {
   const buffer = new Uint8Array(65536);
   let messages = 0;
-  while (performance.now() < endAt) {
+  while (goesOn()) {
     const written = (async () => {
       for (let at = 0; at < burst.length;) at += await conn.write(burst.subarray(at));
     })();
@@ -67,10 +70,17 @@ async function run(conn: Deno.Conn, endAt: number): Promise<number> {
 
 const conns: Deno.Conn[] = [];
 for (let i = 0; i < plan.connections; i++) conns.push(await dial(backend, address, folder));
-const warmUp = performance.now() + 500;
-await Promise.all(conns.map((conn) => run(conn, warmUp)));
+/** Echoes on all connections at once; returns the messages. */
+async function runAll(goesOn: () => boolean): Promise<number> {
+  const counts = await Promise.all(conns.map((conn) => run(conn, goesOn)));
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
+await warmUp(plan.serverPid, runAll);
 const meter = new Meter(plan.serverPid);
-const endAt = performance.now() + plan.seconds * 1000;
-const counts = await Promise.all(conns.map((conn) => run(conn, endAt)));
-console.log(JSON.stringify(meter.read(counts.reduce((sum, count) => sum + count, 0))));
+const end = performance.now() + plan.seconds * 1000;
+const done = plan.serverMicros === undefined
+  ? await runAll(() => performance.now() < end)
+  : await untilTaken(plan.serverPid, plan.serverMicros, runAll);
+console.log(JSON.stringify(meter.read(done)));
 Deno.exit(0);

@@ -7,7 +7,7 @@ import {
   SocketMessageWriter,
 } from "vscode-jsonrpc/node";
 import { connectIpc } from "../../../ipc/mod.ts";
-import { type Measured, Meter } from "../meter.ts";
+import { type Measured, Meter, warmUp } from "../meter.ts";
 
 /** What to do. */
 export interface Plan {
@@ -19,9 +19,6 @@ export interface Plan {
   /** Process of the server, whose processor time is measured with ours. */
   readonly serverPid: number;
 }
-
-/** Time that every contestant works before it is measured, in s. */
-const WARM_UP_SECONDS = 0.5;
 
 const [contestant, path, json] = Deno.args as [string, string, string];
 const plan = JSON.parse(json) as Plan;
@@ -75,18 +72,17 @@ async function jsonRpc(): Promise<Side> {
   };
 }
 
-/** Asks or sends for some time; returns how often. */
-async function operate(side: Side, seconds: number): Promise<number> {
-  const end = performance.now() + seconds * 1000;
+/** Asks or sends while `goesOn`; returns how often. */
+async function operate(side: Side, goesOn: () => boolean): Promise<number> {
   let done = 0;
   if (plan.kind === "query") {
     const loop = async () => {
-      for (; performance.now() < end; done++) await side.ask();
+      for (; goesOn(); done++) await side.ask();
     };
     await Promise.all(Array.from({ length: plan.inFlight }, loop));
   } else {
     const before = await side.arrived();
-    for (; performance.now() < end; done++) await side.send();
+    for (; goesOn(); done++) await side.send();
     const count = await side.arrived() - before;
     if (count !== done) throw new Error(`${count} of ${done} messages arrived`);
   }
@@ -94,14 +90,14 @@ async function operate(side: Side, seconds: number): Promise<number> {
 }
 
 /** The same bytes by the shortest loop, as many at once as fit into a read. */
-async function operateRaw(conn: Deno.Conn, seconds: number): Promise<number> {
+async function operateRaw(goesOn: () => boolean): Promise<number> {
+  const conn = await Deno.connect({ transport: "unix", path });
   const oneWay = plan.kind === "one-way";
   const frameBytes = data.length + 9;
   const copies = oneWay ? Math.max(1, Math.floor(65536 / frameBytes)) : plan.inFlight;
   const burst = new Uint8Array(copies * frameBytes).fill(oneWay ? 0xff : 1);
-  const end = performance.now() + seconds * 1000;
   let done = 0;
-  for (; performance.now() < end; done += copies) {
+  for (; goesOn(); done += copies) {
     for (let at = 0; at < burst.length;) at += await conn.write(burst.subarray(at));
     for (let got = 0; !oneWay && got < burst.length;) got += await conn.read(buffer) ?? Infinity;
   }
@@ -109,24 +105,22 @@ async function operateRaw(conn: Deno.Conn, seconds: number): Promise<number> {
     await conn.closeWrite();
     await conn.read(buffer);
   }
+  conn.close();
   return done;
 }
 
 const buffer = new Uint8Array(65536);
 
+/** Warms up, then measures. */
 async function measure(): Promise<Measured> {
-  if (contestant === "raw") {
-    const dial = () => Deno.connect({ transport: "unix", path });
-    // One way ends its connection: the loop answers at its end.
-    await operateRaw(await dial(), WARM_UP_SECONDS);
-    const conn = await dial();
-    const meter = new Meter(plan.serverPid);
-    return meter.read(await operateRaw(conn, plan.seconds));
-  }
-  const side = await (contestant === "jsonrpc" ? jsonRpc() : parley());
-  await operate(side, WARM_UP_SECONDS);
+  const side = contestant === "raw"
+    ? null
+    : await (contestant === "jsonrpc" ? jsonRpc() : parley());
+  const run = (goesOn: () => boolean) => side === null ? operateRaw(goesOn) : operate(side, goesOn);
+  await warmUp(plan.serverPid, run);
   const meter = new Meter(plan.serverPid);
-  return meter.read(await operate(side, plan.seconds));
+  const end = performance.now() + plan.seconds * 1000;
+  return meter.read(await run(() => performance.now() < end));
 }
 
 console.log(JSON.stringify(await measure()));

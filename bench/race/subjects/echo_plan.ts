@@ -7,7 +7,7 @@ import { type Backend, type Echo, echoServer } from "./backends.ts";
 /** Messages of a load, and how many at once. */
 export type EchoPlan =
   & Pick<Plan, "connections" | "inFlight" | "messageBytes">
-  & { readonly framing?: Plan["framing"] };
+  & Partial<Pick<Plan, "framing" | "serverMicros">>;
 
 /** Returns a turn: a server of its own, under load. */
 export function echoTurn(

@@ -385,7 +385,7 @@ Deno.test("IpcLink is not ended for a message that does not end while answers do
     const next = frames[index + 1]?.subarray(0, 50) ?? EMPTY;
     await line.far.write(new Uint8Array([...frame.subarray(50), ...next]));
     await settles("an answer", answers[index]!);
-    line.link.tick(nowMs += 900);
+    line.link.sweep(nowMs += 900);
   }
   assertEquals(line.link.isOpen, true);
   await line.far.write(frames[0]!.subarray(0, 50));
@@ -393,7 +393,7 @@ Deno.test("IpcLink is not ended for a message that does not end while answers do
     "the part of a frame",
     () => line.link.stats().bytesIn === 4 * frames[0]!.length + 50,
   );
-  line.link.tick(nowMs += 900);
-  line.link.tick(nowMs += 1000);
+  line.link.sweep(nowMs += 900);
+  line.link.sweep(nowMs += 1000);
   assertEquals(await line.end(), "ERR_READ_TIMEOUT");
 });
