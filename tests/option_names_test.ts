@@ -10,6 +10,7 @@ import {
   listenTransport,
   memoryPair,
   serve,
+  serveWorkers,
 } from "@parley/parley";
 import { answer, call, caller, contract, feed } from "@parley/parley/calls";
 import { bytes, typed } from "@parley/parley/codec";
@@ -96,6 +97,8 @@ const AT_ONCE: ReadonlyArray<readonly [meant: string, call: () => unknown]> = [
 
 /** The same for what rejects. */
 const LATER: ReadonlyArray<readonly [meant: string, call: () => Promise<unknown>]> = [
+  ["workers", () => serveWorkers("file:///unused.ts", { worker: 4 } as Wrong)],
+  ["tls.certFile", () => serveWorkers("file:///unused.ts", { tls: { certFiles: "x" } } as Wrong)],
   ["timeoutMs", () => caller(CARRIER, CLOCK).now(undefined, { timeout: 5 } as Wrong)],
   ["timeoutMs", () => connect({ ...PORT, timeoutms: 5 } as Wrong)],
   ["tls.caFile", () => connect({ ...PORT, tls: { caFiles: "x" } } as Wrong)],

@@ -1,6 +1,6 @@
 // One vocabulary: every server has the members of a server, and every link those of a link.
 import { assert, assertEquals } from "@std/assert";
-import { Client, connect, serve } from "@parley/parley";
+import { Client, connect, serve, serveWorkers } from "@parley/parley";
 import { bytes, typed } from "@parley/parley/codec";
 import { connectIpc, listenIpc, pairIpc } from "@parley/parley/ipc";
 import { MuxSession } from "@parley/parley/mux";
@@ -38,6 +38,8 @@ const SERVERS: Readonly<
   Record<string, (stack: AsyncDisposableStack, folder: string) => Promise<AnyServer>>
 > = {
   serve: () => Promise.resolve(serve({ port: 0 }, echo)),
+  serveWorkers: () =>
+    serveWorkers(new URL("./workers/echo_handler.ts", import.meta.url), { workers: 1 }),
   listenTransport: () => Promise.resolve(listenTransport({ port: 0 })),
   mount: () => Promise.resolve(mount(anyone)),
   hub: () => Promise.resolve(hub(anyone)),

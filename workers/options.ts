@@ -14,12 +14,6 @@ import type { Handler } from "../server/options.ts";
 /** Most workers: more threads than any machine of today has cores. */
 const MAX_WORKERS = 1024;
 
-/** Options that the handler's module exports, because functions cannot be passed to a thread. */
-type ModuleOnly = "framing" | "data" | "onConnect" | "onTraffic" | "onDisconnect";
-
-/** Options of a server that one of many threads cannot have. */
-type Excluded = ModuleOnly | "onError" | "closedLog";
-
 /** Where in a server of workers an error came up. */
 export interface WorkersErrorContext {
   /**
@@ -45,7 +39,17 @@ export interface WorkersErrorContext {
  * all. So a limit per source never refuses a source that has less than it says, and at most
  * `workers` times as much gets through.
  */
-export interface ServeWorkersOptions extends Omit<ServeOptions, Excluded> {
+export interface ServeWorkersOptions extends
+  Omit<
+    ServeOptions,
+    | "framing"
+    | "data"
+    | "onConnect"
+    | "onTraffic"
+    | "onDisconnect"
+    | "onError"
+    | "closedLog"
+  > {
   /**
    * Threads that serve, 1 to 1024. More than one needs Linux, and a port.
    *
@@ -71,7 +75,11 @@ export interface WorkerStart {
 }
 
 /** The export `options` of a handler's module, or what its function returns. All are optional. */
-export interface WorkerModuleOptions<Data = unknown> extends Pick<ServeOptions<Data>, ModuleOnly> {
+export interface WorkerModuleOptions<Data = unknown> extends
+  Pick<
+    ServeOptions<Data>,
+    "framing" | "data" | "onConnect" | "onTraffic" | "onDisconnect"
+  > {
   /**
    * The worker has served its last connection; its thread ends when this has returned. Not called
    * when the thread dies.

@@ -23,7 +23,10 @@ interface Place extends WorkersErrorContext {
   readonly line: LinePlan;
 }
 
-/** Reports errors and events of one server of workers. Every method may be called at any moment. None throws. */
+/**
+ * Reports errors and events of one server of workers. Every method may be called at any moment. None
+ * throws.
+ */
 export class WorkersReporter extends ErrorChannel<Place> {
   /** The last errors, for statistics. */
   readonly recent: RecentErrors = new RecentErrors();

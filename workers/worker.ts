@@ -1,4 +1,5 @@
 // The thread of a worker: loads the handler's module, and serves as the main thread orders.
+import { getHeapStatistics } from "node:v8";
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 import process from "node:process";
 import { callHook } from "../log/call_hook.ts";
@@ -63,6 +64,24 @@ function post(message: ToMain): void {
 function die(error: unknown): void {
   post({ kind: "dying", error: encodeError(error) });
   process.exit(1);
+}
+
+/** Time between two looks at the memory, in ms. */
+const MEMORY_LOOK_MS = 500;
+
+/**
+ * Ends this thread soon after its heap was full. The platform then ends the function that runs, and
+ * with it whatever else was about to run in that turn, such as the reader of another connection:
+ * what is left would hold its connections and serve some of them never again. It raises the limit
+ * for that, which is how it is seen.
+ */
+function watchMemory(): void {
+  const limit = getHeapStatistics().heap_size_limit;
+  setInterval(() => {
+    if (getHeapStatistics().heap_size_limit <= limit) return;
+    const megabytes = Math.round(limit / 2 ** 20);
+    die(new RangeError(`The thread ran out of memory: its heap may have ${megabytes} MB`));
+  }, MEMORY_LOOK_MS);
 }
 
 /** Serves in this thread. */
@@ -191,6 +210,7 @@ function reportError(error: unknown, context: ServeErrorContext): void {
 async function run(order: StartOrder): Promise<void> {
   process.on("uncaughtException", die);
   process.on("unhandledRejection", die);
+  watchMemory();
   try {
     const server = await WorkerServer.open(order);
     parentPort!.on("message", (message: ToWorker) => server.obey(message));

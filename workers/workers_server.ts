@@ -118,7 +118,7 @@ export class WorkersServer implements AsyncDisposable {
    * counted that died.
    *
    * `connections`, `pendingNow` and `queuedBytes` are what the workers said last: a call asks them
-   * for the next time. So whoever asks every second sees what is one second old.
+   * for the next time. So a caller that asks every second sees what is one second old.
    */
   stats(): ServerStats {
     for (const slot of this.#slots) slot.askForLook();

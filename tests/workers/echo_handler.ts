@@ -15,7 +15,7 @@ let given: unknown;
 
 /** Fills the heap, so that the thread runs out of memory. */
 function fill(): never {
-  for (const list: unknown[] = [];;) list.push(new Array(100_000).fill(list.length));
+  for (const list: unknown[] = [];;) list.push(new Array(10_000).fill(list.length));
 }
 
 const DEEDS: Readonly<Record<string, (conn: Connection) => unknown>> = {

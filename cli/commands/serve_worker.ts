@@ -1,12 +1,12 @@
 // The handler's module of `parley serve --workers`: each thread answers as the options say.
-import type { Connection } from "../../../connection.ts";
-import type { WorkerModuleOptions, WorkerStart } from "../../../server.ts";
-import { Arguments } from "../../command/arguments.ts";
-import type { CommandSyntax } from "../../command/syntax.ts";
-import { framingOf } from "../../flags/framing.ts";
-import { openLogger } from "../../flags/logger.ts";
-import { loggingOf } from "../../flags/logging.ts";
-import { type Answering, answeringOf, connectionLog } from "./answering.ts";
+import type { Connection } from "../../connection.ts";
+import type { WorkerModuleOptions, WorkerStart } from "../../server.ts";
+import { Arguments } from "../command/arguments.ts";
+import type { CommandSyntax } from "../command/syntax.ts";
+import { framingOf } from "../flags/framing.ts";
+import { openLogger } from "../flags/logger.ts";
+import { loggingOf } from "../flags/logging.ts";
+import { type Answering, answeringOf, connectionLog } from "./serve_answering.ts";
 
 /** Address of this module, for `serveWorkers`: a compiled program has every module that is imported. */
 export const HANDLER_URL: string = import.meta.url;

@@ -1,14 +1,14 @@
 // What `parley serve` answers by: an echo or a program, from its options to the hooks of a server.
-import type { Connection } from "../../../connection.ts";
-import type { Logger } from "../../../log/logger.ts";
-import type { Handler } from "../../../server.ts";
-import { addressText } from "../../command/address.ts";
-import type { Arguments } from "../../command/arguments.ts";
-import { UsageError } from "../../command/usage.ts";
-import { type FramingChoice, pipeFramingOf } from "../../flags/framing.ts";
-import { programOf } from "../../flags/programs.ts";
-import { echo, perConnection, perMessage } from "./handlers.ts";
-import type { Programs } from "./programs.ts";
+import type { Connection } from "../../connection.ts";
+import type { Logger } from "../../log/logger.ts";
+import type { Handler } from "../../server.ts";
+import { addressText } from "../command/address.ts";
+import type { Arguments } from "../command/arguments.ts";
+import { UsageError } from "../command/usage.ts";
+import { type FramingChoice, pipeFramingOf } from "../flags/framing.ts";
+import { programOf } from "../flags/programs.ts";
+import { echo, perConnection, perMessage } from "./serve/handlers.ts";
+import type { Programs } from "./serve/programs.ts";
 
 /** When a program is started. */
 export const KINDS = ["message", "connection"] as const;
