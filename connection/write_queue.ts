@@ -5,8 +5,8 @@ import { bufferGone } from "../net/transport/faults.ts";
 import { writeFor } from "../net/transport/handover.ts";
 import type { ChunkWriter, Transport } from "../net/transport/transport.ts";
 import type { SendProgress } from "./types.ts";
-import { LARGE_BYTES, returnBuffer } from "../collections/buffers.ts";
-import { PendingBytes, type Segment } from "../collections/pending_bytes.ts";
+import { LARGE_BYTES, returnBuffer } from "../net/transport/buffers.ts";
+import { PendingBytes, type Segment } from "../net/transport/pending_bytes.ts";
 import { ignoreRejection, rejected } from "../async/rejections.ts";
 import { atTurnEnd, type TurnEnd } from "./turns.ts";
 

@@ -1,7 +1,7 @@
 // PendingBytes: bytes that wait to be written, in order: small frames joined in buffers, large data
 // where it lies.
 import { LARGE_BYTES, returnBuffer, SMALL_BYTES, takeBuffer } from "./buffers.ts";
-import { Fifo } from "./fifo.ts";
+import { Fifo } from "../../collections/fifo.ts";
 
 /** Most bytes of large data that go out in one write. */
 const SLICE_BYTES = 256 * 1024;
