@@ -67,10 +67,6 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   readonly id: string;
   /** Value of the application's: Parley neither reads nor changes it. */
   data: Data;
-  /** Resolves when no more bytes come from the peer: it ended its direction, or is gone. Never rejects. */
-  readonly inputEnded: Promise<void>;
-  /** Resolves when the connection is gone and its descriptor is free. Never rejects. */
-  readonly closed: Promise<ConnectionEnd>;
 
   readonly #transport: Transport;
   readonly #options: ResolvedConnectionOptions;
@@ -120,9 +116,17 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     const lifecycle = this.#lifecycle = new ConnectionLifecycle(transport, options, setup);
     this.#receiveQueue = lifecycle.receiveQueue;
     this.#writeQueue = lifecycle.writeQueue;
-    this.closed = lifecycle.closed;
-    this.inputEnded = lifecycle.inputEnded;
     lifecycle.start();
+  }
+
+  /** Resolves when no more bytes come from the peer: it ended its direction, or is gone. Never rejects. */
+  get inputEnded(): Promise<void> {
+    return this.#lifecycle.inputEnded;
+  }
+
+  /** Resolves when the connection is gone and its descriptor is free. Never rejects. */
+  get closed(): Promise<ConnectionEnd> {
+    return this.#lifecycle.closed;
   }
 
   /** Address of this side. */
@@ -306,7 +310,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     const limits = { maxMessageBytes: options.maxMessageBytes ?? this.#options.maxMessageBytes };
     checkFramingChange(framing, limits);
     const encoder = framing.encoder(limits);
-    this.#receiveQueue.setDecoder(() => framing.decoder(limits));
+    this.#receiveQueue.setFraming(framing, limits);
     this.#writeQueue.setEncoder(encoder);
   }
 

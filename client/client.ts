@@ -3,29 +3,27 @@ import { type CloseOptions, closeTimeout } from "../options/close.ts";
 import { checkOptionNames } from "../options/names.ts";
 import { CLIENT_NAMES } from "./option_names.ts";
 import { keepConnected, type LinkEnd } from "../async/keep_connected.ts";
-import type { Connection, ReceiveOptions } from "../connection.ts";
+import type { Connection, ReceiveBatchOptions, ReceiveOptions } from "../connection.ts";
 import { ignoreRejection, Refusals, rejected } from "../async/rejections.ts";
-import { toBytes } from "../connection/message_bytes.ts";
+import { allToBytes, toBytes } from "../connection/message_bytes.ts";
 import type { Traffic } from "../connection/types.ts";
-import { iterate } from "../connection/waiter.ts";
+import { iterate, iteration } from "../connection/waiter.ts";
 import { ClosedError } from "../errors.ts";
 import type { ClientStats } from "../stats/data/snapshots.ts";
 import { loadTelemetry, lookForTelemetry } from "../stats/telemetry/telemetry.ts";
 import type { Backoff } from "../async/backoff.ts";
-import {
-  type ClientOptions,
-  resolveClientOptions,
-  type ResolvedClientOptions,
-} from "./client_options.ts";
+import type { ClientOptions, ResolvedClientOptions } from "./client_options.ts";
+import { resolveClientOptions } from "./client_options.ts";
 import { checkDialOptions } from "./check_dial.ts";
 import { provideLinkClaims } from "./claim.ts";
-import { closeLink, throwIfCut } from "./close_link.ts";
+import { closedError, closeLink, throwIfCut } from "./close_link.ts";
 import { establish } from "./connect.ts";
 import { isPermanentFailure } from "./permanent_failure.ts";
 import { IncomingMessages } from "./incoming.ts";
 import type { ResolvedConnectOptions } from "./options.ts";
 import { SendBuffer } from "./send_buffer.ts";
-import { type ClientStatus, type ClientStatusEvent, howServerLeft, StatusFeed } from "./status.ts";
+import type { ClientStatus, ClientStatusEvent } from "./status.ts";
+import { howServerLeft, logStatus, StatusFeed } from "./status.ts";
 import { ClientTally } from "./tally.ts";
 import { hasReceived, silenceFor, tryOut } from "./trial.ts";
 
@@ -164,6 +162,19 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   }
 
   /**
+   * Sends messages one after the other, all or none. Resolves when a link has accepted all; waits, throws and
+   * survives the loss of a link as {@linkcode send} does.
+   */
+  sendBatch(messages: Iterable<Uint8Array | string>): Promise<void> {
+    if (this.#closing !== null || this.status === "closed") return rejected(closedError("send"));
+    try {
+      return this.#sendBuffer.pushBatch(allToBytes(messages));
+    } catch (mistake) {
+      return this.#refusals.reject(mistake);
+    }
+  }
+
+  /**
    * Resolves when the current link has written all that was sent so far to the kernel.
    *
    * @throws {ClosedError} when there is no link, or it is lost before that
@@ -183,13 +194,22 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     return this.#incoming.receive(options);
   }
 
+  /** Receives all whole messages that are here of one link, at least one; else as {@linkcode receive} does. */
+  receiveBatch(options?: ReceiveBatchOptions): Promise<Uint8Array[] | null> {
+    return this.#incoming.receiveBatch(options);
+  }
+
+  /** Iterates over batches, across links, until the client is closed. Throws what made it give up. */
+  batches(): AsyncIterableIterator<Uint8Array[], undefined> {
+    return iterate(() => ignoreRejection(this.receiveBatch().then(iteration)));
+  }
+
   /**
    * Iterates over messages, across links, until the client is closed. Throws what made it give up. Leaving
    * the loop closes nothing.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array, undefined> {
-    const incoming = this.#incoming;
-    return iterate(() => incoming.next());
+    return iterate(() => this.#incoming.next());
   }
 
   /**
@@ -246,11 +266,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
       await this.#keeping;
       this.#finish(null, {}, reason ?? closedError("connect"));
     }
-    if (this.#unsentBytes === 0) return throwIfCut(cause);
-    const unsentBytes = this.#unsentBytes;
-    const text =
-      `Cannot close in order: ${unsentBytes} bytes that had been accepted could not be written`;
-    throw new ClosedError("ERR_CLOSED", text, { cause, unsentBytes });
+    throwIfCut(cause, this.#unsentBytes);
   }
 
   /** Keeps a link up until the client is closed or gives up. Never rejects. */
@@ -377,24 +393,8 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   }
 
   #announce(event: Omit<ClientStatusEvent, "at" | "attempt">): void {
-    const attempt = this.#backoff?.attempts ?? 0;
-    this.#feed.push({ at: new Date(), attempt, ...event });
-    const { status, error, delayMs, serverLeft, loss, droppedBytes } = event;
-    const fields = {
-      status,
-      server: this.#options.targetText,
-      attempt,
-      error,
-      delayMs,
-      serverLeft,
-      ...loss,
-      droppedBytes,
-    };
-    const level = error === undefined ? "info" : "warn";
-    this.#resolved.log.tell({ level, kind: status, message: `The client is ${status}`, fields });
+    const full = { at: new Date(), attempt: this.#backoff?.attempts ?? 0, ...event };
+    this.#feed.push(full);
+    logStatus(this.#resolved.log, full, this.#options.targetText);
   }
-}
-
-function closedError(action: string, cause?: unknown): ClosedError {
-  return new ClosedError("ERR_CLOSED", `Cannot ${action}: the client was closed`, { cause });
 }

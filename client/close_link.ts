@@ -1,7 +1,7 @@
-// closeLink(): how a client ends its link in order.
+// closeLink(): how a client ends its link in order, and what it says of that.
 import type { Connection } from "../connection.ts";
 import { timeLeft } from "../async/deadline.ts";
-import { TimeoutError } from "../errors.ts";
+import { ClosedError, TimeoutError } from "../errors.ts";
 import type { SendBuffer } from "./send_buffer.ts";
 
 /**
@@ -32,9 +32,23 @@ export async function closeLink(
   }
 }
 
-/** Throws why a link was closed, if that is because calls took too long. */
-export function throwIfCut(error: unknown): void {
-  if (isDrainTimeout(error)) throw error;
+/**
+ * Throws what a client's close in order has cost: accepted bytes that were not written because of
+ * `cause`, or calls that took too long.
+ */
+export function throwIfCut(cause: unknown, unsentBytes: number): void {
+  if (unsentBytes === 0) {
+    if (isDrainTimeout(cause)) throw cause;
+    return;
+  }
+  const text =
+    `Cannot close in order: ${unsentBytes} bytes that had been accepted could not be written`;
+  throw new ClosedError("ERR_CLOSED", text, { cause, unsentBytes });
+}
+
+/** The error of what is called on a client that is closed, because of `cause`. */
+export function closedError(action: string, cause?: unknown): ClosedError {
+  return new ClosedError("ERR_CLOSED", `Cannot ${action}: the client was closed`, { cause });
 }
 
 function isDrainTimeout(error: unknown): error is TimeoutError {

@@ -1,10 +1,16 @@
 // IncomingMessages: one reader's view of the messages of one link after the other.
 import { DeadlineSignal, unlessAborted } from "../async/deadline.ts";
-import type { Connection, ReceiveOptions } from "../connection.ts";
+import type { Connection, ReceiveBatchOptions, ReceiveOptions } from "../connection.ts";
 import type { LinkConsumer } from "./claim.ts";
 import { ignoreRejection, rejected } from "../async/rejections.ts";
 import { TimeoutError } from "../errors.ts";
-import { checkReceive } from "../connection/waiter.ts";
+import { checkReceive, checkReceiveBatch, iteration } from "../connection/waiter.ts";
+
+/** Reads from one link: a message, or a batch. */
+type LinkRead<T> = (link: Connection, options: ReceiveBatchOptions) => Promise<T | null>;
+
+const readMessage: LinkRead<Uint8Array> = (link, options) => link.receive(options);
+const readBatch: LinkRead<Uint8Array[]> = (link, options) => link.receiveBatch(options);
 
 /**
  * Reads the links of a client in order: the messages that a lost link had received come before
@@ -91,16 +97,27 @@ export class IncomingMessages {
     } catch (error) {
       return rejected(error);
     }
-    const { signal, timeoutMs = Infinity } = options;
-    if (signal !== undefined || timeoutMs !== Infinity) {
-      return ignoreRejection(this.#receiveInTime(signal, timeoutMs));
+    if (options.signal !== undefined || (options.timeoutMs ?? Infinity) !== Infinity) {
+      return ignoreRejection(this.#receiveInTime(readMessage, options));
     }
     if (this.#isTaken) return rejected(this.#secondReader());
     this.#reading = true;
     const link = this.#current = this.#links[0] ?? null;
     return ignoreRejection(
-      link === null ? this.#readOn({}) : link.receive().then(this.#onMessage, this.#onError),
+      link === null
+        ? this.#readOn(readMessage, {})
+        : link.receive().then(this.#onMessage, this.#onError),
     );
+  }
+
+  /** Receives all whole messages that the oldest link has, at least one; `null` as {@linkcode receive}. */
+  receiveBatch(options: ReceiveBatchOptions = {}): Promise<Uint8Array[] | null> {
+    try {
+      checkReceiveBatch(options);
+    } catch (error) {
+      return rejected(error);
+    }
+    return ignoreRejection(this.#receiveInTime(readBatch, options));
   }
 
   /** Receives the next message for an iterator, at the cost of one promise more than that of the link. */
@@ -110,7 +127,7 @@ export class IncomingMessages {
     const link = this.#current = this.#links[0] ?? null;
     return ignoreRejection(
       link === null
-        ? this.#readOn({}).then(toResult)
+        ? this.#readOn(readMessage, {}).then(iteration)
         : link.receive().then(this.#onNext, this.#onNextError),
     );
   }
@@ -126,40 +143,44 @@ export class IncomingMessages {
   readonly #onMessage = (
     message: Uint8Array | null,
   ): Uint8Array | null | Promise<Uint8Array | null> => {
-    if (message === null) return this.#readOn({});
+    if (message === null) return this.#readOn(readMessage, {});
     this.#reading = false;
     return message;
   };
 
-  readonly #onError = (error: unknown): Promise<Uint8Array | null> => this.#readOn({}, error);
+  readonly #onError = (error: unknown): Promise<Uint8Array | null> =>
+    this.#readOn(readMessage, {}, error);
 
   readonly #onNext = (
     message: Uint8Array | null,
   ): IteratorResult<Uint8Array, undefined> | Promise<IteratorResult<Uint8Array, undefined>> => {
-    if (message === null) return this.#readOn({}).then(toResult);
+    if (message === null) return this.#readOn(readMessage, {}).then(iteration);
     this.#reading = false;
     return { value: message, done: false };
   };
 
   readonly #onNextError = (error: unknown): Promise<IteratorResult<Uint8Array, undefined>> =>
-    this.#readOn({}, error).then(toResult);
+    this.#readOn(readMessage, {}, error).then(iteration);
 
-  async #receiveInTime(
-    signal: AbortSignal | undefined,
-    timeoutMs: number,
-  ): Promise<Uint8Array | null> {
+  async #receiveInTime<T>(read: LinkRead<T>, options: ReceiveBatchOptions): Promise<T | null> {
+    const { signal, timeoutMs = Infinity, ...rest } = options;
     signal?.throwIfAborted();
     if (this.#isTaken) throw this.#secondReader();
     this.#reading = true;
     this.#current = null;
-    if (timeoutMs === 0) return await this.#readOn({ timeoutMs });
+    if (timeoutMs === 0) return await this.#readOn(read, { timeoutMs, ...rest });
+    if (signal === undefined && timeoutMs === Infinity) return await this.#readOn(read, rest);
     // One deadline over links and the waits between them.
     using deadline = new DeadlineSignal({ signal, timeoutMs, late: readTimeout });
-    return await this.#readOn({ signal: deadline.signal });
+    return await this.#readOn(read, { signal: deadline.signal, ...rest });
   }
 
   /** Reads on when the current link has ended, by `error` or in order, or when there was none. */
-  async #readOn(options: ReceiveOptions, error?: unknown): Promise<Uint8Array | null> {
+  async #readOn<T>(
+    read: LinkRead<T>,
+    options: ReceiveBatchOptions,
+    error?: unknown,
+  ): Promise<T | null> {
     const { signal } = options;
     try {
       let failure = error;
@@ -175,8 +196,8 @@ export class IncomingMessages {
           continue;
         }
         try {
-          const message = await link.receive(options);
-          if (message !== null) return message;
+          const item = await read(link, options);
+          if (item !== null) return item;
         } catch (error) {
           if (signal?.aborted) throw error;
           failure = error;
@@ -209,10 +230,6 @@ export class IncomingMessages {
       this.#wake = null;
     }
   }
-}
-
-function toResult(message: Uint8Array | null): IteratorResult<Uint8Array, undefined> {
-  return message === null ? { value: undefined, done: true } : { value: message, done: false };
 }
 
 function secondReader(): TypeError {

@@ -122,10 +122,13 @@ export class SendBuffer {
    * @throws {LimitError} `ERR_QUEUE_FULL` when too many bytes wait already
    */
   push(message: Uint8Array): Promise<void> {
+    return this.#pushNow(message) ?? this.#keep(message);
+  }
+
+  /** Sends a message on the link; returns `null` when it has to wait. */
+  #pushNow(message: Uint8Array): Promise<void> | null {
     const link = this.#link;
-    if (link === null || this.#next < this.#entries.length || !this.#hasRoom(link)) {
-      return this.#keep(message);
-    }
+    if (link === null || this.#next < this.#entries.length || !this.#hasRoom(link)) return null;
     const start = link.sending.pushedBytes;
     const accepted = link.send(message);
     const end = link.sending.pushedBytes;
@@ -135,6 +138,24 @@ export class SendBuffer {
     this.#next++;
     this.#givenCost += costOf(message);
     return ACCEPTED;
+  }
+
+  /**
+   * The same for messages that follow each other, all or none. Resolves when a link has accepted all
+   * of them.
+   *
+   * @throws {FramingError} when the framing refuses one of them
+   * @throws {LimitError} `ERR_QUEUE_FULL` when too many bytes wait already
+   */
+  pushBatch(messages: readonly Uint8Array[]): Promise<void> {
+    const refusal = this.#refusal(messages);
+    if (refusal !== null) return this.#options.refuse(refusal);
+    const waits: Promise<void>[] = [];
+    for (const message of messages) {
+      const accepted = this.#pushNow(message) ?? this.#line(message);
+      if (accepted !== ACCEPTED) waits.push(accepted);
+    }
+    return waits.length === 0 ? ACCEPTED : ignoreRejection(Promise.all(waits).then(() => {}));
   }
 
   /** Passes what waits to a new link. */
@@ -204,26 +225,35 @@ export class SendBuffer {
   }
 
   #keep(message: Uint8Array): Promise<void> {
-    const { maxQueuedBytes, encoder, refuse } = this.#options;
+    const refusal = this.#refusal([message]);
+    return refusal === null ? this.#line(message) : this.#options.refuse(refusal);
+  }
+
+  /** Returns why messages may not wait; `null` when they may. */
+  #refusal(messages: readonly Uint8Array[]): unknown {
+    const { maxQueuedBytes, encoder } = this.#options;
     try {
-      encoder.body(message);
+      if (encoder.bodies !== undefined) encoder.bodies(messages);
+      else for (const message of messages) encoder.body(message);
     } catch (error) {
-      return refuse(error);
+      return error;
     }
-    const cost = costOf(message);
-    // A message larger than the bound may wait alone.
-    if (this.#waitingCost > 0 && this.#waitingCost + cost > maxQueuedBytes) {
-      return refuse(
-        new LimitError(
-          "ERR_QUEUE_FULL",
-          `Cannot send: "maxQueuedBytes" is ${maxQueuedBytes}: ${this.#waitingCost} bytes wait to be sent already. ` +
-            `Wait for each send to resolve before the next`,
-        ),
-      );
-    }
+    // Messages larger than the bound may wait alone.
+    if (this.#waitingCost === 0) return null;
+    const cost = messages.reduce((sum, message) => sum + costOf(message), this.#waitingCost);
+    if (cost <= maxQueuedBytes) return null;
+    return new LimitError(
+      "ERR_QUEUE_FULL",
+      `Cannot send: "maxQueuedBytes" is ${maxQueuedBytes}: ${this.#waitingCost} bytes wait to be sent already. ` +
+        `Wait for each send to resolve before the next`,
+    );
+  }
+
+  /** Lines up a message that may wait. */
+  #line(message: Uint8Array): Promise<void> {
     const taken = withHandledRejection();
     this.#entries.push({ message, accepted: false, taken, start: 0, end: 0 });
-    this.#waitingCost += cost;
+    this.#waitingCost += costOf(message);
     this.#pump();
     return taken.promise;
   }

@@ -1,6 +1,7 @@
 // Statuses of a Client, and the feed that announces them to watchers.
 import type { ConnectionEnd } from "../connection/types.ts";
 import { ParleyError } from "../errors.ts";
+import type { EventLog } from "../log/events.ts";
 import type { LinkLoss } from "./send_buffer.ts";
 
 /**
@@ -49,6 +50,14 @@ export function howServerLeft({ error }: ConnectionEnd): Pick<ClientStatusEvent,
   return error instanceof ParleyError && error.code === "ERR_RESET"
     ? { serverLeft: "vanished" }
     : {};
+}
+
+/** Tells a logger of a new status; `server` names the target. */
+export function logStatus(log: EventLog, event: ClientStatusEvent, server: string): void {
+  const { status, attempt, error, delayMs, serverLeft, loss, droppedBytes } = event;
+  const level = error === undefined ? "info" : "warn";
+  const fields = { status, server, attempt, error, delayMs, serverLeft, ...loss, droppedBytes };
+  log.tell({ level, kind: status, message: `The client is ${status}`, fields });
 }
 
 /** Most events that wait for a slow watcher; then it loses old ones. */

@@ -1,9 +1,12 @@
 // FramedStream: whole messages over the bytes of a stream, each behind its length.
-import type { ReceiveOptions } from "../connection/waiter.ts";
+import type { ReceiveBatchOptions, ReceiveOptions } from "../connection/waiter.ts";
 import { FramingError } from "../errors.ts";
 import { type FrameDecoder, type FrameEncoder, varintPrefixed } from "../framing.ts";
 import type { WireStream } from "../wire/session/stream.ts";
 import type { MessageCarrier } from "./typed_link.ts";
+
+/** Most messages in a batch: a stream is read in turns anyway. */
+const MAX_BATCH_MESSAGES = 256;
 
 /**
  * Carries messages over a stream, each behind its length as a varint. A peer that sends what is no
@@ -31,12 +34,27 @@ export class FramedStream implements MessageCarrier {
    * @throws {ClosedError} as the stream does
    */
   async send(message: Uint8Array): Promise<void> {
+    await this.sendBatch([message]);
+  }
+
+  /**
+   * Sends messages in one write.
+   *
+   * @throws {FramingError} `ERR_FRAME_TOO_LARGE` for one of them; nothing was sent, and the stream goes on
+   * @throws {ClosedError} as the stream does
+   */
+  async sendBatch(messages: readonly Uint8Array[]): Promise<void> {
     const encoder = this.#encoder;
-    const body = encoder.body(message);
-    const frame = new Uint8Array(encoder.maxOverhead + body.length);
-    const start = encoder.writeHead(body, frame, 0);
-    frame.set(body, start);
-    await this.#stream.write(frame.subarray(0, start + body.length));
+    let size = 0;
+    for (const message of messages) size += encoder.body(message).length + encoder.maxOverhead;
+    const frames = new Uint8Array(size);
+    let end = 0;
+    for (const message of messages) {
+      const start = encoder.writeHead(message, frames, end);
+      frames.set(message, start);
+      end = start + message.length;
+    }
+    if (end > 0) await this.#stream.write(frames.subarray(0, end));
   }
 
   /**
@@ -47,10 +65,19 @@ export class FramedStream implements MessageCarrier {
    * @throws {TimeoutError} `ERR_READ_TIMEOUT` when nothing came within `timeoutMs`
    */
   async receive(options?: ReceiveOptions): Promise<Uint8Array | null> {
+    const batch = await this.receiveBatch({ ...options, maxMessages: 1 });
+    return batch === null ? null : batch[0]!;
+  }
+
+  /** Waits for all messages that are here, at least one; else what {@linkcode receive} does. */
+  async receiveBatch(
+    { maxMessages = MAX_BATCH_MESSAGES, ...options }: ReceiveBatchOptions = {},
+  ): Promise<Uint8Array[] | null> {
+    const batch: Uint8Array[] = [];
     try {
       for (;;) {
-        const message = this.#decoder.next();
-        if (message !== undefined) return message;
+        this.#decoder.nextInto!(batch, Math.min(maxMessages, MAX_BATCH_MESSAGES));
+        if (batch.length > 0) return batch;
         if (this.#hasEnded) return null;
         const chunk = await this.#stream.read(options);
         if (chunk !== null) this.#decoder.push(chunk);

@@ -1,7 +1,16 @@
 // MessageReader: the one reader of a typed link; it decodes messages in order and survives bad ones.
 import { DeadlineSignal, unlessAborted } from "../async/deadline.ts";
 import { ignoreRejection } from "../async/rejections.ts";
-import { checkReceive, iterate, readTimeout, type ReceiveOptions } from "../connection/waiter.ts";
+import { Fifo } from "../collections/fifo.ts";
+import {
+  checkReceive,
+  checkReceiveBatch,
+  iterate,
+  iteration,
+  readTimeout,
+  type ReceiveBatchOptions,
+  type ReceiveOptions,
+} from "../connection/waiter.ts";
 import { SchemaError } from "../errors.ts";
 import { isPromise } from "./schema.ts";
 
@@ -9,6 +18,8 @@ import { isPromise } from "./schema.ts";
 export interface MessageSource<Raw> {
   /** Waits for the next message; `null` at the end. */
   receive(options?: ReceiveOptions): Promise<Raw | null>;
+  /** Waits for all messages that are here, at least one; `null` at the end. @default {one at a time} */
+  receiveBatch?(options?: ReceiveBatchOptions): Promise<Raw[] | null>;
 }
 
 /** Makes values of messages. */
@@ -46,6 +57,8 @@ export class MessageReader<Raw, T> {
   readonly #decoder: MessageDecoder<Raw, T>;
   readonly #onInvalid: InvalidHandler<Raw> | undefined;
   #isReading = false;
+  /** Messages that were taken off the link with others, behind the one that is held. */
+  readonly #rest: Fifo<Raw> = new Fifo();
   /** A message that was taken off the link, and its value to come. */
   #held: { readonly message: Raw; readonly value: Promise<T> } | null = null;
 
@@ -67,9 +80,24 @@ export class MessageReader<Raw, T> {
     );
   }
 
+  /**
+   * Waits for values of all messages that are here, at least one; `null` at the end. Values before a
+   * message that is not valid come first: the next read finds that message.
+   */
+  receiveBatch(options: ReceiveBatchOptions = {}): Promise<T[] | null> {
+    return ignoreRejection(this.#readBatch(options));
+  }
+
+  /** Iterates over batches to the end. */
+  batches(): AsyncIterableIterator<T[], undefined> {
+    return iterate(() => ignoreRejection(this.receiveBatch().then(iteration)));
+  }
+
   /** Waits for the next value of an iteration. */
   next(): Promise<Read<T>> {
-    if (this.#isReading || this.#held !== null) return ignoreRejection(this.#read({}, false));
+    if (this.#isReading || this.#held !== null || this.#rest.size > 0) {
+      return ignoreRejection(this.#read({}, false));
+    }
     // The usual way, at the cost of one promise more than that of the link.
     this.#isReading = true;
     return ignoreRejection(this.#source.receive().then(this.#onMessage, this.#onFailed));
@@ -117,20 +145,78 @@ export class MessageReader<Raw, T> {
 
   async #read(options: ReceiveOptions, refusesNull: boolean): Promise<Read<T>> {
     checkReceive(options);
-    options.signal?.throwIfAborted();
+    return await this.#inTime(options, (wait) => this.#readValid(wait, refusesNull));
+  }
+
+  async #readBatch(options: ReceiveBatchOptions): Promise<T[] | null> {
+    checkReceiveBatch(options);
+    const { maxMessages = Infinity } = options;
+    return await this.#inTime(options, (wait) => this.#readValues(wait, maxMessages));
+  }
+
+  /** Reads as the one reader, within the time of the caller's wait. */
+  async #inTime<R>(
+    { signal, timeoutMs = Infinity }: ReceiveOptions,
+    read: (wait: ReceiveOptions) => Promise<R>,
+  ): Promise<R> {
+    signal?.throwIfAborted();
     if (this.#isReading) throw secondReader();
     this.#isReading = true;
     try {
-      const { signal, timeoutMs = Infinity } = options;
-      if (timeoutMs === 0 || (signal === undefined && timeoutMs === Infinity)) {
-        return await this.#readValid(options, refusesNull);
-      }
+      if (timeoutMs === 0) return await read({ signal, timeoutMs });
+      if (signal === undefined && timeoutMs === Infinity) return await read({});
       // One deadline over all messages that are read until one is valid, and over their validation.
       using deadline = new DeadlineSignal({ signal, timeoutMs, late: readTimeout });
-      return await this.#readValid({ signal: deadline.signal }, refusesNull);
+      return await read({ signal: deadline.signal });
     } finally {
       this.#isReading = false;
     }
+  }
+
+  async #readValues(wait: ReceiveOptions, most: number): Promise<T[] | null> {
+    for (;;) {
+      if (this.#held === null && this.#rest.size === 0) {
+        const batch = await this.#receiveRaw({ ...wait, maxMessages: most });
+        if (batch === null) return null;
+        for (const message of batch) this.#rest.push(message);
+      }
+      const values = await this.#decodeRest(most, wait.signal);
+      if (values.length > 0) return values;
+    }
+  }
+
+  async #receiveRaw(wait: ReceiveBatchOptions): Promise<Raw[] | null> {
+    if (this.#source.receiveBatch !== undefined) return await this.#source.receiveBatch(wait);
+    const message = await this.#source.receive({ signal: wait.signal, timeoutMs: wait.timeoutMs });
+    return message === null ? null : [message];
+  }
+
+  /** Returns the values of messages that were taken off the link, up to one that is not valid. */
+  async #decodeRest(most: number, signal: AbortSignal | undefined): Promise<T[]> {
+    const values: T[] = [];
+    while (values.length < most && (this.#held !== null || this.#rest.size > 0)) {
+      const pending = this.#held?.value;
+      const message = this.#held?.message ?? this.#rest.shift()!;
+      let read = this.#decode(message, pending, signal);
+      if (isPromise(read)) {
+        try {
+          read = await read;
+        } catch (error) {
+          // The wait ends early: what is valid goes out, and the message stays for the next read.
+          if (values.length === 0) throw error;
+          return values;
+        }
+      }
+      if (!(read instanceof SchemaError)) values.push(read.value as T);
+      else if (values.length > 0) {
+        this.#held = { message, value: ignoreRejection(Promise.reject(read)) };
+        return values;
+      } else {
+        if (this.#onInvalid === undefined) throw read;
+        await this.#onInvalid(read, message);
+      }
+    }
+    return values;
   }
 
   async #readValid(
@@ -140,7 +226,8 @@ export class MessageReader<Raw, T> {
   ): Promise<Read<T>> {
     for (let known = first;; known = null) {
       const held = this.#held;
-      const message = (known ?? held)?.message ?? await this.#source.receive(wait);
+      const message = (known ?? held)?.message ?? this.#rest.shift() ??
+        await this.#source.receive(wait);
       if (message === null) return END;
       const read = await (known?.read ?? this.#decode(message, held?.value, wait.signal));
       if (!(read instanceof SchemaError)) {

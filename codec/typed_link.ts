@@ -1,6 +1,7 @@
 // TypedLink: what typed connections, clients and streams have in common.
 import type { CloseOptions } from "../options/close.ts";
-import type { ReceiveOptions } from "../connection/waiter.ts";
+import type { ReceiveBatchOptions, ReceiveOptions } from "../connection/waiter.ts";
+import { checkIterable } from "../options/check.ts";
 import { Refusals } from "../async/rejections.ts";
 import { type Codec, decodeReceived } from "./codec.ts";
 import { type InvalidHandler, MessageReader, type MessageSource } from "./reader.ts";
@@ -34,6 +35,8 @@ export interface BaseLink {
 export interface MessageCarrier extends MessageSource<Uint8Array> {
   /** Sends one message. */
   send(message: Uint8Array): Promise<void>;
+  /** Sends messages, all or none. */
+  sendBatch(messages: readonly Uint8Array[]): Promise<void>;
 }
 
 /**
@@ -94,6 +97,23 @@ export abstract class TypedLink<T, In, Link extends BaseLink>
   }
 
   /**
+   * Sends values one after the other, all or none.
+   *
+   * @throws {TypeError} when the codec cannot encode one of them; nothing is sent then
+   * @throws what the link throws
+   */
+  sendBatch(values: Iterable<In>): Promise<void> {
+    let messages: Uint8Array[];
+    try {
+      checkIterable("Cannot send", "values", values);
+      messages = Array.from(values, (value) => this.codec.encode(value));
+    } catch (error) {
+      return (this.#refusals ??= new Refusals()).reject(error);
+    }
+    return this.#carrier.sendBatch(messages);
+  }
+
+  /**
    * Waits for the next value; `null` at the end. A wait that ends early loses nothing. A message that is
    * itself `null` is refused as invalid, because it would look like the end: iterate where `null` is a value.
    *
@@ -104,6 +124,21 @@ export abstract class TypedLink<T, In, Link extends BaseLink>
    */
   receive(options?: ReceiveOptions): Promise<T | null> {
     return this.#reader.receive(options);
+  }
+
+  /**
+   * Waits for the values of all whole messages that are here, at least one; `null` at the end. Values before
+   * a message that does not decode come first, in a batch of their own. A value in a batch may be `null`.
+   *
+   * @throws as {@linkcode receive} does
+   */
+  receiveBatch(options?: ReceiveBatchOptions): Promise<T[] | null> {
+    return this.#reader.receiveBatch(options);
+  }
+
+  /** Iterates over batches to the end. Throws as {@linkcode receiveBatch} does; another loop goes on. */
+  batches(): AsyncIterableIterator<T[], undefined> {
+    return this.#reader.batches();
   }
 
   /**

@@ -6,6 +6,9 @@
  */
 const MAX_GAP = 64;
 
+/** The items of all queues that are empty: idle ones are many. */
+const NONE: never[] = [];
+
 /**
  * A queue that forgets what was taken out of it. `Array.shift` moves all that follows, so that a
  * long queue would cost the square of its length.
@@ -21,7 +24,7 @@ const MAX_GAP = 64;
  * ```
  */
 export class Fifo<T> {
-  #items: (T | undefined)[] = [];
+  #items: (T | undefined)[] = NONE;
   #head = 0;
 
   /** How many items there are. */
@@ -41,7 +44,8 @@ export class Fifo<T> {
 
   /** Adds an item at the end. */
   push(item: T): void {
-    this.#items.push(item);
+    if (this.#items === NONE) this.#items = [item];
+    else this.#items.push(item);
   }
 
   /** Puts `item` in the place of the first one. There must be one. */
@@ -57,6 +61,7 @@ export class Fifo<T> {
   /** Puts an item in front of all others. In constant time for one that was taken just before. */
   unshift(item: T): void {
     if (this.#head > 0) this.#items[--this.#head] = item;
+    else if (this.#items === NONE) this.#items = [item];
     else this.#items.unshift(item);
   }
 
@@ -75,8 +80,8 @@ export class Fifo<T> {
 
   /** Drops all items. */
   clear(): void {
-    // Lets the memory go: idle queues are many.
-    this.#items = [];
+    // Lets the memory go.
+    this.#items = NONE;
     this.#head = 0;
   }
 }

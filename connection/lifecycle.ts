@@ -4,6 +4,7 @@ import { ClosedError, TimeoutError, TlsError } from "../errors.ts";
 import type { Transport } from "../net/transport/transport.ts";
 import { endsWithin, timeLeft } from "../async/deadline.ts";
 import { ignoreRejection, rejected } from "../async/rejections.ts";
+import { callHook } from "../log/call_hook.ts";
 import type { ClaimedMessages } from "./claim.ts";
 import { ClosingTimer } from "./closing_timer.ts";
 import type { ResolvedConnectionOptions } from "./options.ts";
@@ -30,7 +31,9 @@ type State = "open" | "closing" | "closed";
 
 /** What the creator of a connection passes for its parts. */
 export interface LifecycleSetup
-  extends UpkeepSetup, Pick<ConnectionSetup<unknown>, "rateGate" | "onRatePause" | "observer"> {}
+  extends
+    UpkeepSetup,
+    Pick<ConnectionSetup<unknown>, "rateGate" | "onClosed" | "onRatePause" | "observer"> {}
 
 /**
  * The state of one connection, and all that changes it. It makes the parts, which report to it: the
@@ -48,8 +51,11 @@ export class ConnectionLifecycle
   readonly maxMessageBytes: number;
   readonly observer: MessageObserver | undefined;
   readonly #closeTimeoutMs: number;
-  readonly #inputEnded: PromiseWithResolvers<void> = Promise.withResolvers();
-  readonly #closed: PromiseWithResolvers<ConnectionEnd> = Promise.withResolvers();
+  /** Made when they are asked for. */
+  #inputEnded: PromiseWithResolvers<void> | undefined;
+  #closed: PromiseWithResolvers<ConnectionEnd> | undefined;
+  #end: ConnectionEnd | null = null;
+  readonly #onClosed: ConnectionSetup<unknown>["onClosed"];
   /** The end of our direction in order, once it was asked for. */
   #writesEnding: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -72,11 +78,13 @@ export class ConnectionLifecycle
     this.#closeTimeoutMs = options.closeTimeoutMs;
     this.writeQueue = new WriteQueue(transport, options.framing.encoder(options), options, this);
     const { rateGate, onRatePause, observer } = setup;
+    this.#onClosed = setup.onClosed;
     this.observer = observer;
     const { readAheadBytes, idleTimeoutMs } = options;
     this.receiveQueue = new ReceiveQueue(
       transport,
-      () => options.framing.decoder(options),
+      options.framing,
+      options,
       { readAheadBytes, idleTimeoutMs, rateGate, onRatePause, observer },
       this,
     );
@@ -90,11 +98,19 @@ export class ConnectionLifecycle
 
   /** Resolves when no more bytes come from the peer. */
   get inputEnded(): Promise<void> {
+    if (this.#inputEnded === undefined) {
+      this.#inputEnded = Promise.withResolvers();
+      if (this.hasInputEnded) this.#inputEnded.resolve();
+    }
     return this.#inputEnded.promise;
   }
 
   /** Resolves when the transport is closed. */
   get closed(): Promise<ConnectionEnd> {
+    if (this.#closed === undefined) {
+      this.#closed = Promise.withResolvers();
+      if (this.#end !== null) this.#closed.resolve(this.#end);
+    }
     return this.#closed.promise;
   }
 
@@ -329,14 +345,23 @@ export class ConnectionLifecycle
     writeQueue.end(error);
     this.receiveQueue.end({ kind: "ended", error });
     this.#endInput();
-    this.#closed.resolve({ error, unsentBytes });
+    const end = this.#end = { error, unsentBytes };
+    if (this.#onClosed !== undefined) queueMicrotask(() => this.#tellClosed(end));
+    this.#closed?.resolve(end);
     this.upkeep.stop();
+  }
+
+  #tellClosed(end: ConnectionEnd): void {
+    callHook(() => this.#onClosed?.(end), (error) => {
+      // deno-lint-ignore no-console -- a connection has no other place for it: servers guard their own hooks
+      console.error("onClosed of a connection failed:", error);
+    });
   }
 
   #endInput(): void {
     if (this.hasInputEnded) return;
     this.hasInputEnded = true;
-    this.#inputEnded.resolve();
+    this.#inputEnded?.resolve();
   }
 }
 

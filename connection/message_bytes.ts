@@ -1,4 +1,5 @@
 // toBytes(), allToBytes(): the bytes of messages that are sent.
+import { checkIterable } from "../options/check.ts";
 
 const textEncoder = new TextEncoder();
 
@@ -26,17 +27,13 @@ export function toBytes(message: Uint8Array | string): Uint8Array {
  * @throws {TypeError} when they are no messages
  */
 export function allToBytes(messages: Iterable<Uint8Array | string>): Uint8Array[] {
-  // A string iterates over its characters, and bytes over numbers: neither is what was meant.
-  const isBatch = typeof messages === "object" && messages !== null &&
-    Symbol.iterator in messages && !(messages instanceof Uint8Array);
-  if (isBatch) {
-    const all: Uint8Array[] = [];
-    for (const message of messages) all.push(toBytes(message));
-    return all;
+  checkIterable("Cannot send", "messages", messages);
+  if (messages instanceof Uint8Array) {
+    throw new TypeError(
+      'Cannot send: "messages" must be an array of messages, got the bytes of one: use send()',
+    );
   }
-  throw new TypeError(
-    `Cannot send: "messages" must be an array of messages, or another iterable, got ${
-      messages instanceof Uint8Array ? "the bytes of one message: use send()" : typeof messages
-    }`,
-  );
+  const all: Uint8Array[] = [];
+  for (const message of messages) all.push(toBytes(message));
+  return all;
 }

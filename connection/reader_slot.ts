@@ -9,6 +9,7 @@ import {
   checkReceive,
   checkReceiveBatch,
   iteration,
+  IterationWaiter,
   type MessageSource,
   ONE_MESSAGE,
   type Portion,
@@ -49,6 +50,7 @@ export class ReaderSlot {
   #waiter: Waiter<any> | null = null;
   #isYielding = false;
   #consumer: MessageConsumer | null = null;
+  #feeder: Waiter<Uint8Array> | null = null;
   /** The consumer takes messages now, or has learned that no more come. */
   #isFed = false;
 
@@ -90,16 +92,9 @@ export class ReaderSlot {
     } catch (error) {
       return rejected(error);
     }
-    const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<T, undefined>>();
-    this.#wait({
-      portion,
-      deliver: (item: T | null) => resolve(iteration(item)),
-      fail(error) {
-        reject(error);
-        ignoreRejection(promise);
-      },
-    });
-    return promise;
+    const waiter = new IterationWaiter(portion);
+    this.#wait(waiter);
+    return waiter.promise;
   }
 
   /**
@@ -206,27 +201,30 @@ export class ReaderSlot {
       if (message === null) return consumer.onEnd(null);
       if (message === undefined) {
         this.#isFed = false;
-        return this.#wait(this.#feeder);
+        return this.#wait(this.#feeder ??= this.#makeFeeder());
       }
       consumer.onMessage(message);
     }
     this.#isFed = false;
   }
 
-  /** Waits for the consumer. */
-  readonly #feeder: Waiter<Uint8Array> = {
-    portion: ONE_MESSAGE,
-    deliver: (message) => {
-      if (message === null) return this.#feeder.fail(null);
-      this.#isFed = true;
-      this.#consumer!.onMessage(message);
-      this.#feed();
-    },
-    fail: (error) => {
+  /** Makes what waits for the consumer. */
+  #makeFeeder(): Waiter<Uint8Array> {
+    const fail = (error: unknown) => {
       this.#isFed = true;
       this.#consumer!.onEnd(error);
-    },
-  };
+    };
+    return {
+      portion: ONE_MESSAGE,
+      deliver: (message) => {
+        if (message === null) return fail(null);
+        this.#isFed = true;
+        this.#consumer!.onMessage(message);
+        this.#feed();
+      },
+      fail,
+    };
+  }
 
   get #isTaken(): boolean {
     return this.#waiter !== null || this.#consumer !== null;

@@ -1,5 +1,5 @@
 // Received: the bytes that were read, and the messages in them, up to the end of a drain.
-import type { FrameDecoder } from "../framing.ts";
+import type { FrameDecoder, Framing, FramingLimits } from "../framing.ts";
 import type { MessageObserver } from "./types.ts";
 import { explainFirstBytes, FIRST_BYTES } from "../net/transport/first_bytes.ts";
 
@@ -14,21 +14,24 @@ export interface Rest {
  * receive queue.
  */
 export class Received {
-  #makeDecoder: () => FrameDecoder;
+  /** What decoders are made of: a function that makes them would cost each connection more. */
+  #framing: Framing;
+  #limits: FramingLimits;
   #decoder: FrameDecoder;
   /** Bytes given to the decoder. */
   #pushedBytes = 0;
   /** Only messages that begin before this byte of the input are decoded. */
   #endOffset = Infinity;
-  /** The first bytes that came. */
+  /** The first bytes that came, until they have been a message; `null` before and after that. */
   #firstBytes: Uint8Array | null = null;
 
   readonly #observer: MessageObserver | undefined;
 
-  constructor(makeDecoder: () => FrameDecoder, observer?: MessageObserver) {
+  constructor(framing: Framing, limits: FramingLimits, observer?: MessageObserver) {
     this.#observer = observer;
-    this.#makeDecoder = makeDecoder;
-    this.#decoder = makeDecoder();
+    this.#framing = framing;
+    this.#limits = limits;
+    this.#decoder = framing.decoder(limits);
   }
 
   /** Bytes that are not decoded. */
@@ -53,7 +56,7 @@ export class Received {
 
   /** Takes what was read. */
   push(chunk: Uint8Array): void {
-    this.#firstBytes ??= chunk.slice(0, FIRST_BYTES);
+    if (this.#pushedBytes === 0) this.#firstBytes = chunk.slice(0, FIRST_BYTES);
     this.#pushedBytes += chunk.length;
     this.#decoder.push(chunk);
     this.#observer?.arrived(this.#pushedBytes);
@@ -74,7 +77,9 @@ export class Received {
   next(): Uint8Array | undefined {
     if (this.isOver) return undefined;
     const message = this.#decoder.next();
-    if (message !== undefined) this.#observer?.taken(this.decodedBytes, 1);
+    if (message === undefined) return undefined;
+    this.#firstBytes = null;
+    this.#observer?.taken(this.decodedBytes, 1);
     return message;
   }
 
@@ -93,7 +98,9 @@ export class Received {
     const before = batch.length;
     decoder.nextInto(batch, most);
     const count = batch.length - before;
-    if (count > 0) this.#observer?.taken(this.decodedBytes, count);
+    if (count === 0) return;
+    this.#firstBytes = null;
+    this.#observer?.taken(this.decodedBytes, count);
   }
 
   /** Throws when the input, of which no more comes, ended inside a message. */
@@ -106,11 +113,12 @@ export class Received {
     this.#endOffset = this.#pushedBytes;
   }
 
-  /** Decodes from the next message on with other decoders. */
-  setDecoder(makeDecoder: () => FrameDecoder): void {
-    const decoder = makeDecoder();
+  /** Decodes from the next message on by another framing. */
+  setFraming(framing: Framing, limits: FramingLimits): void {
+    const decoder = framing.decoder(limits);
     decoder.push(this.#decoder.takeRest());
-    this.#makeDecoder = makeDecoder;
+    this.#framing = framing;
+    this.#limits = limits;
     this.#decoder = decoder;
   }
 
@@ -119,7 +127,7 @@ export class Received {
     const rest = this.#decoder.takeRest();
     let messages = 0;
     let bytes = 0;
-    const decoder = this.#makeDecoder();
+    const decoder = this.#framing.decoder(this.#limits);
     try {
       // A decoder owns what it is given, and may write to it.
       decoder.push(rest.slice());

@@ -1,4 +1,5 @@
 // Waiter: one pending wait for messages, what it takes, and how it may end early.
+import { ignoreRejection } from "../async/rejections.ts";
 import { TimeoutError } from "../errors.ts";
 import { checkDurationMs, checkInteger, checkSignal } from "../options/check.ts";
 import type { TurnQuota } from "./turns.ts";
@@ -163,15 +164,55 @@ export function iteration<T>(item: T | null): IteratorResult<T, undefined> {
   return item === null ? { value: undefined, done: true } : { value: item, done: false };
 }
 
+/** The wait of an iteration: one object and its promise, because each idle connection has one. */
+export class IterationWaiter<T> implements Waiter<T> {
+  readonly portion: Portion<T>;
+  /** Resolves with the result of the iteration. */
+  readonly promise: Promise<IteratorResult<T, undefined>>;
+  readonly #resolve: (result: IteratorResult<T, undefined>) => void;
+  readonly #reject: (error: unknown) => void;
+
+  constructor(portion: Portion<T>) {
+    this.portion = portion;
+    const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<T, undefined>>();
+    this.promise = promise;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  deliver(item: T | null): void {
+    this.#resolve(iteration(item));
+  }
+
+  fail(error: unknown): void {
+    this.#reject(error);
+    ignoreRejection(this.promise);
+  }
+}
+
 /** Makes what `for await` iterates over; leaving the loop ends nothing, and another one goes on. */
 export function iterate<T>(
   next: () => Promise<IteratorResult<T, undefined>>,
 ): AsyncIterableIterator<T, undefined> {
-  return {
-    next,
-    return: () => Promise.resolve({ value: undefined, done: true }),
-    [Symbol.asyncIterator]() {
-      return this;
-    },
-  };
+  return new Iteration(next);
+}
+
+class Iteration<T> implements AsyncIterableIterator<T, undefined> {
+  readonly #next: () => Promise<IteratorResult<T, undefined>>;
+
+  constructor(next: () => Promise<IteratorResult<T, undefined>>) {
+    this.#next = next;
+  }
+
+  next(): Promise<IteratorResult<T, undefined>> {
+    return this.#next();
+  }
+
+  return(): Promise<IteratorResult<T, undefined>> {
+    return Promise.resolve({ value: undefined, done: true });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
 }

@@ -124,20 +124,23 @@ export abstract class ChunkDecoder implements FrameDecoder {
   protected at = 0;
   /** The beginning of the current message, from earlier chunks. */
   protected readonly carry: Carry = new Carry();
-  readonly #waiting = new ChunkQueue();
+  /** Later chunks; made when some wait: most decoders take one chunk after the other. */
+  #waiting: ChunkQueue | null = null;
   #failure: FramingError | undefined;
 
   get heldBytes(): number {
-    return this.carry.length + this.chunk.length - this.at + this.#waiting.length;
+    const waiting = this.#waiting === null ? 0 : this.#waiting.length;
+    return this.carry.length + this.chunk.length - this.at + waiting;
   }
 
   push(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
-    if (this.at === this.chunk.length && this.#waiting.length === 0) {
+    const waiting = this.#waiting;
+    if (this.at === this.chunk.length && (waiting === null || waiting.length === 0)) {
       this.chunk = chunk;
       this.at = 0;
     } else {
-      this.#waiting.push(chunk);
+      (this.#waiting ??= new ChunkQueue()).push(chunk);
     }
   }
 
@@ -170,9 +173,10 @@ export abstract class ChunkDecoder implements FrameDecoder {
 
   takeRest(): Uint8Array {
     const parts = [this.heldHead(), this.chunk.subarray(this.at)];
-    for (let part = this.#waiting.shift(); part !== undefined; part = this.#waiting.shift()) {
+    for (let part = this.#waiting?.shift(); part !== undefined; part = this.#waiting?.shift()) {
       parts.push(part);
     }
+    this.#waiting = null;
     this.chunk = EMPTY;
     this.at = 0;
     const filled = parts.filter((part) => part.length > 0);
@@ -213,7 +217,7 @@ export abstract class ChunkDecoder implements FrameDecoder {
   }
 
   #advance(): boolean {
-    const chunk = this.#waiting.shift();
+    const chunk = this.#waiting?.shift();
     this.chunk = chunk ?? EMPTY;
     this.at = 0;
     return chunk !== undefined;

@@ -14,7 +14,7 @@ export abstract class PrefixedDecoder extends ChunkDecoder {
   /** What the message that began in an earlier chunk lacks. */
   #lacks: "nothing" | "prefix" | "body" = "nothing";
   /** A prefix that began in an earlier chunk. */
-  readonly #prefix: Uint8Array;
+  #prefix: Uint8Array = EMPTY;
   #prefixBytes = 0;
   /** Length of the message whose body is not complete. */
   #length = 0;
@@ -23,9 +23,11 @@ export abstract class PrefixedDecoder extends ChunkDecoder {
   /** Bytes of the prefix that was read last; set by `readPrefix`. */
   protected prefixLength = 0;
 
+  readonly #maxPrefixBytes: number;
+
   constructor(maxPrefixBytes: number, maxMessageBytes: number) {
     super();
-    this.#prefix = new Uint8Array(maxPrefixBytes);
+    this.#maxPrefixBytes = maxPrefixBytes;
     this.maxMessageBytes = maxMessageBytes;
   }
 
@@ -58,6 +60,7 @@ export abstract class PrefixedDecoder extends ChunkDecoder {
   #begin(length: number): undefined {
     const { chunk, at } = this;
     if (length === INCOMPLETE) {
+      if (this.#prefix === EMPTY) this.#prefix = new Uint8Array(this.#maxPrefixBytes);
       this.#prefix.set(chunk.subarray(at));
       this.#prefixBytes = chunk.length - at;
       this.#lacks = "prefix";

@@ -211,6 +211,27 @@ export function checkFunction(action: string, name: string, value: unknown): voi
 }
 
 /**
+ * Checks that an argument can be iterated over, and is no text: iterating over that gives its
+ * characters, which is never meant.
+ *
+ * @throws {TypeError} when it is anything else
+ *
+ * @example
+ * ```ts
+ * import { assertThrows } from "@std/assert";
+ *
+ * checkIterable("Cannot send", "messages", ["one", "two"]);
+ * assertThrows(() => checkIterable("Cannot send", "messages", "one"), TypeError);
+ * ```
+ */
+export function checkIterable(action: string, name: string, value: unknown): void {
+  if (typeof value === "object" && value !== null && Symbol.iterator in value) return;
+  throw new TypeError(
+    `${action}: "${name}" must be an array or another iterable, got ${typeof value}`,
+  );
+}
+
+/**
  * Checks the signal of a wait, which may be absent. The error names what was passed instead.
  *
  * @throws {TypeError} when it is no `AbortSignal`

@@ -98,6 +98,11 @@ export interface Transport {
    */
   read(): Promise<Uint8Array | null>;
   /**
+   * As {@linkcode read}, into the front of `target`, which has room for a byte at least: resolves with
+   * the number of bytes. `target` must not be touched before that. Absent where it would copy.
+   */
+  readInto?(target: Uint8Array): Promise<number | null>;
+  /**
    * Writes all of `bytes`; resolves when the kernel has them, and only then may they be changed.
    *
    * @throws {ClosedError} `ERR_RESET` when the peer vanished, `ERR_CLOSED` after {@linkcode close}

@@ -297,3 +297,45 @@ async function runModel(random: Random): Promise<void> {
 Deno.test("IncomingMessages loses nothing and keeps the order for random links and readers", async () => {
   await forSeedsAsync(60, runModel);
 });
+
+async function takeBatch(incoming: IncomingMessages): Promise<string[] | null> {
+  return (await incoming.receiveBatch())?.map(text) ?? null;
+}
+
+Deno.test("IncomingMessages.receiveBatch() gives what one link has, then what the next has", async () => {
+  for (const how of ["in order", "reset"] as const) {
+    const incoming = new IncomingMessages(1 << 20);
+    const first = linkWith("1\n2\n3\n");
+    incoming.add(first.connection);
+    await end(first, how);
+    incoming.add(linkWith("4\n5\n").connection);
+    await settle();
+    assertEquals(text((await incoming.receiveBatch({ maxMessages: 1 }))![0]!), "1");
+    assertEquals(await takeBatch(incoming), ["2", "3"]);
+    assertEquals(await takeBatch(incoming), ["4", "5"]);
+    const waiting = takeBatch(incoming);
+    await assertRejects(() => incoming.receive(), TypeError, "one reader at a time");
+    await assertRejects(() => incoming.receiveBatch(), TypeError, "one reader at a time");
+    assertEquals(await isSettled(waiting), false);
+    incoming.end(null);
+  }
+});
+
+Deno.test("IncomingMessages.receiveBatch() that ends early loses nothing", async () => {
+  const incoming = new IncomingMessages(1 << 20);
+  await assertRejects(() => incoming.receiveBatch({ timeoutMs: 0 }), TimeoutError);
+  await assertRejects(() => incoming.receiveBatch({ timeoutMs: 1 }), TimeoutError, "within 1 ms");
+  await assertRejects(() => incoming.receiveBatch({ maxMessages: 0 }), RangeError);
+  const link = linkWith();
+  incoming.add(link.connection);
+  const controller = new AbortController();
+  const waiting = incoming.receiveBatch({ signal: controller.signal });
+  await settle();
+  controller.abort("enough");
+  assertEquals(await waiting.catch((error) => error), "enough");
+  link.transport.feed(utf8("1\n2\n"));
+  assertEquals(await takeBatch(incoming), ["1", "2"]);
+  link.connection.abort();
+  incoming.end(null);
+  assertEquals(await takeBatch(incoming), null);
+});

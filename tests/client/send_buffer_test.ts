@@ -345,3 +345,43 @@ Deno.test("SendBuffer.detach() counts what was handed over since the server was 
     earlierMessages: 1,
   });
 });
+
+Deno.test("SendBuffer.pushBatch() sends all at once on a link, and reports each message of a loss", async () => {
+  const { buffer, link } = makeSendBuffer();
+  const near = link();
+  const waiting = buffer.pushBatch([utf8("one"), utf8("two")]);
+  assertEquals(await isSettled(waiting), false);
+  buffer.attach(near.connection);
+  await waiting;
+  await buffer.pushBatch([utf8("three"), utf8("four")]);
+  await buffer.pushBatch([]);
+  await buffer.flush();
+  assertEquals(written(near), "one\ntwo\nthree\nfour\n");
+  near.transport.hold();
+  await buffer.pushBatch([utf8("under way"), utf8("too")]);
+  await settle();
+  await buffer.pushBatch([utf8("kept"), utf8("as well")]);
+  assertEquals(await lose(buffer, near), {
+    handedMessages: 4,
+    uncertainMessages: 2,
+    keptMessages: 2,
+    earlierMessages: 0,
+  });
+  const second = link();
+  buffer.attach(second.connection);
+  await buffer.flush();
+  assertEquals(written(second), "kept\nas well\n");
+});
+
+Deno.test("SendBuffer.pushBatch() keeps all or none: of what the framing refuses, and of what is too much", async () => {
+  const { buffer, link } = makeSendBuffer();
+  await assertRejects(() => buffer.pushBatch([utf8("one"), utf8("t\nwo")]), FramingError);
+  const large = Array.from({ length: 30 }, () => new Uint8Array(1 << 20).fill(97));
+  const alone = buffer.pushBatch(large);
+  await assertRejects(() => buffer.pushBatch([utf8("one"), utf8("two")]), LimitError);
+  const near = link();
+  buffer.attach(near.connection);
+  await alone;
+  await buffer.flush();
+  assertEquals(near.connection.stats().messagesOut, 30);
+});
