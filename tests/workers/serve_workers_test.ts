@@ -268,6 +268,35 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "serveWorkers() asks for client certificates in every worker",
+  ignore: !onLinux,
+  async fn() {
+    await using stack = new AsyncDisposableStack();
+    const { ca, server: own, client } = await testCerts();
+    const { server, complaints } = await twoWorkers({ tls: { ...own, clientCa: ca.cert } });
+    stack.use(server);
+    const tls = { caCerts: [ca.cert], ...client };
+    const seen = new Set<string>();
+    await until("both workers answer", async () => {
+      await using conn = await connect({ ...server.addr, ...lines, tls });
+      seen.add((await ask(conn, "who"))!.slice(0, 1));
+      return seen.size === 2;
+    });
+    for (let i = 0; i < 4; i++) {
+      const refused = connect({ ...server.addr, ...lines, tls: { caCerts: [ca.cert] } });
+      // A client of TLS 1.3 may have finished before it is refused.
+      await assertRejects(async () => {
+        await using conn = await refused;
+        if (await ask(conn, "who") === null) throw new Error("refused");
+      });
+    }
+    await until("all are reported", () => complaints.length === 4);
+    assertEquals(new Set(complaints.map(([, phase]) => phase)), new Set(["handshake"]));
+    assertEquals(server.stats().overall.handshakeFailures, 4);
+  },
+});
+
 Deno.test("serveWorkers() rejects when a worker cannot start, and leaves nothing behind", async () => {
   const module = (code: string) => `data:text/javascript,${encodeURIComponent(code)}`;
   const one = { workers: 1 };
