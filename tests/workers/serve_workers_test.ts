@@ -183,7 +183,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "WorkersServer.shutdown() counts what it cut over all workers, one that hangs included",
+  name: "WorkersServer.shutdown() counts what it cut over all workers",
   ignore: !onLinux,
   async fn() {
     await using stack = new AsyncDisposableStack();
