@@ -98,6 +98,11 @@ export interface Transport {
    */
   read(): Promise<Uint8Array | null>;
   /**
+   * Gives back the chunk that the last read brought, of which nothing is kept: its memory may be
+   * read into again. No read may be under way. Absent where it would save nothing.
+   */
+  reuse?(chunk: Uint8Array): void;
+  /**
    * Writes all of `bytes`; resolves when the kernel has them, and only then may they be changed.
    *
    * @throws {ClosedError} `ERR_RESET` when the peer vanished, `ERR_CLOSED` after {@linkcode close}
