@@ -14,7 +14,7 @@ const PART = 0.5;
  * Few connections: each read of the loop has all that is in flight on one, however the system
  * schedules the two processes.
  */
-const PLAN = { messageBytes: 64, inFlight: 64, connections: 4, serverMicros: 300_000 };
+const PLAN = { messageBytes: 64, inFlight: 64, connections: 4, serverMicros: 250_000 };
 
 /** Runs before a failure counts: other work on the machine comes and goes. */
 const ATTEMPTS = 3;
