@@ -3,7 +3,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { type Outcome, runContest } from "./race/contest.ts";
 import { Place, type Settings, type Subject } from "./race/place.ts";
 import { canPin } from "./race/programs.ts";
-import { headLine, markdownTable, outcomeLine } from "./race/report.ts";
+import { headLine, markdownSection, outcomeLine, replaceSection } from "./race/report.ts";
 import { SUBJECTS } from "./race/subjects.ts";
 
 const HELP = `Usage: deno task bench:race [options]
@@ -13,13 +13,14 @@ const HELP = `Usage: deno task bench:race [options]
   --pairs N       turns of each contestant (5)
   --seconds N     time of a turn in s (2; with --quick 0.5)
   --json          print every figure as JSON
-  --markdown      print the tables as docs/performance.md has them
+  --markdown      print the sections as docs/performance.md has them
+  --into FILE     put them in the place of those in a file; then deno fmt FILE
   --list          print the works, run nothing
 
 Subjects: ${SUBJECTS.map(({ name }) => name).join(", ")}`;
 
 const flags = parseArgs(Deno.args, {
-  string: ["only", "pairs", "seconds"],
+  string: ["only", "pairs", "seconds", "into"],
   boolean: ["quick", "json", "markdown", "list", "help"],
   collect: ["only"],
   unknown: (name) => {
@@ -101,10 +102,11 @@ for (const subject of SUBJECTS.filter(mayBeWanted)) tables.set(subject, await ru
 if (flags.json) {
   console.log(JSON.stringify({ ...machine, outcomes: [...tables.values()].flat() }, null, 2));
 }
-if (flags.markdown) {
-  console.log(`${conditions}.\n`);
-  for (const [subject, outcomes] of tables) {
-    if (outcomes.length > 0) console.log(markdownTable(subject, outcomes));
-  }
+const sections = [...tables].filter(([, outcomes]) => outcomes.length > 0)
+  .map(([subject, outcomes]) => markdownSection(subject, outcomes, conditions));
+if (flags.markdown) console.log(sections.join("\n"));
+if (flags.into !== undefined) {
+  const document = sections.reduce(replaceSection, await Deno.readTextFile(flags.into));
+  await Deno.writeTextFile(flags.into, document);
 }
 Deno.exit(0);

@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import { type Contest, judge, runContest, spreadOf, type Turn } from "../../bench/race/contest.ts";
 import { GOALS } from "../../bench/race/goals.ts";
 import { Place } from "../../bench/race/place.ts";
-import { outcomeLine } from "../../bench/race/report.ts";
+import { outcomeLine, replaceSection } from "../../bench/race/report.ts";
 import { SUBJECTS } from "../../bench/race/subjects.ts";
 
 /** A contestant that takes these turns, one after the other. */
@@ -91,4 +91,17 @@ Deno.test("every row compares contestants of its contest, and every goal is that
     }
   }
   assertEquals([...goals].sort(), Object.keys(GOALS).sort());
+});
+
+Deno.test("replaceSection() changes the section with the title, and no other", () => {
+  const document = "# Title\n\n## One\n\nold\n\n## Two\n\nold\n";
+  assertEquals(
+    replaceSection(document, "## One\n\nnew\n"),
+    "# Title\n\n## One\n\nnew\n\n## Two\n\nold\n",
+  );
+  assertEquals(
+    replaceSection(document, "## Two\n\nnew\n"),
+    "# Title\n\n## One\n\nold\n\n## Two\n\nnew\n",
+  );
+  assertEquals(replaceSection(document, "## Three\n"), `${document}\n## Three\n`);
 });
