@@ -33,6 +33,10 @@ const settings: Settings = {
   pairs: Number(flags.pairs ?? (flags.quick ? 3 : 5)),
   quick: flags.quick,
 };
+if (!(settings.seconds > 0) || !(settings.pairs >= 1)) {
+  console.error(`--seconds and --pairs must be numbers above 0\n\n${HELP}`);
+  Deno.exit(2);
+}
 
 /** Whether a work was asked for; a subject whose name does not fit is not even prepared. */
 function isWanted(work: string): boolean {
