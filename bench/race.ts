@@ -1,6 +1,7 @@
 // Runs the races: every table of docs/performance.md, or those that `--only` names.
 import { parseArgs } from "@std/cli/parse-args";
 import { type Outcome, runContest } from "./race/contest.ts";
+import { readmeSection } from "./race/headlines.ts";
 import { Place, type Settings, type Subject } from "./race/place.ts";
 import { canPin } from "./race/programs.ts";
 import { headLine, markdownSection, outcomeLine, replaceSection } from "./race/report.ts";
@@ -8,19 +9,22 @@ import { SUBJECTS } from "./race/subjects.ts";
 
 const HELP = `Usage: deno task bench:race [options]
 
+Everything takes an hour on a machine that does nothing else; --quick a third of that.
+
   --only TEXT     only works that begin with this; may be given more than once
   --quick         short turns, 3 pairs, a tenth of the connections and bytes
   --pairs N       turns of each contestant (5)
-  --seconds N     time of a turn in s (2; with --quick 0.5)
+  --seconds N     time of a turn in s (1; with --quick 0.5)
   --json          print every figure as JSON
   --markdown      print the sections as docs/performance.md has them
   --into FILE     put them in the place of those in a file; then deno fmt FILE
+  --readme FILE   put the section of a whole run into the README; then deno fmt FILE
   --list          print the works, run nothing
 
 Subjects: ${SUBJECTS.map(({ name }) => name).join(", ")}`;
 
 const flags = parseArgs(Deno.args, {
-  string: ["only", "pairs", "seconds", "into"],
+  string: ["only", "pairs", "seconds", "into", "readme"],
   boolean: ["quick", "json", "markdown", "list", "help"],
   collect: ["only"],
   unknown: (name) => {
@@ -29,7 +33,7 @@ const flags = parseArgs(Deno.args, {
   },
 });
 const settings: Settings = {
-  seconds: Number(flags.seconds ?? (flags.quick ? 0.5 : 2)),
+  seconds: Number(flags.seconds ?? (flags.quick ? 0.5 : 1)),
   pairs: Number(flags.pairs ?? (flags.quick ? 3 : 5)),
   quick: flags.quick,
 };
@@ -112,5 +116,10 @@ if (flags.markdown) console.log(sections.join("\n"));
 if (flags.into !== undefined) {
   const document = sections.reduce(replaceSection, await Deno.readTextFile(flags.into));
   await Deno.writeTextFile(flags.into, document);
+}
+if (flags.readme !== undefined) {
+  const section = readmeSection([...tables.values()].flat(), conditions);
+  const readme = replaceSection(await Deno.readTextFile(flags.readme), section);
+  await Deno.writeTextFile(flags.readme, readme);
 }
 Deno.exit(0);
