@@ -63,7 +63,9 @@ export class ReadBuffer {
     if (usedUp && this.#reads < READS_PER_BUFFER && this.#target < MAX_SHARED_BYTES) {
       this.#target = Math.max(this.#target, Math.min(MAX_SHARED_BYTES, size * 2));
     }
-    if (usedUp || size === 0 || size > this.#target) {
+    // Where all reads are given back, the buffer is never used up, and grows here.
+    const outgrown = this.#used === 0 && size < this.#target;
+    if (usedUp || outgrown || size > this.#target) {
       this.#bytes = new Uint8Array(this.#target);
       this.#used = 0;
       this.#reads = 0;
@@ -98,6 +100,16 @@ export class ReadBuffer {
       this.#small = 0;
     }
     this.#takenAtMs = nowMs;
+  }
+
+  /**
+   * Takes back what the last {@linkcode take} returned, so that it is read into again. Anything
+   * else stays with whoever holds it.
+   */
+  reuse(chunk: Uint8Array): void {
+    const isLast = chunk.buffer === this.#bytes.buffer &&
+      chunk.byteOffset + chunk.length === this.#used;
+    if (isLast) this.#used -= chunk.length;
   }
 
   /** Drops the buffer; the next {@linkcode space} starts small. */
