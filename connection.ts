@@ -310,7 +310,7 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
     const limits = { maxMessageBytes: options.maxMessageBytes ?? this.#options.maxMessageBytes };
     checkFramingChange(framing, limits);
     const encoder = framing.encoder(limits);
-    this.#receiveQueue.setDecoder(() => framing.decoder(limits));
+    this.#receiveQueue.setFraming(framing, limits);
     this.#writeQueue.setEncoder(encoder);
   }
 

@@ -288,21 +288,25 @@ export class Door<Link> {
     this.#size++;
     const link = this.#handshakes.finishNow(incoming, ticket);
     if (link === null) void this.#receive(incoming, ticket);
-    else void this.#serve(link, incoming, ticket);
+    else this.#serve(link, incoming, ticket);
   }
 
-  /** Brings a connection from its handshake to its end. Never rejects. */
+  /** Brings a connection through its handshake. Never rejects. */
   async #receive(incoming: Incoming, ticket: Ticket<AbortController>): Promise<void> {
     const link = await this.#handshakes.finish(incoming, ticket);
     if (link === null) this.#left();
-    else await this.#serve(link, incoming, ticket);
+    else this.#serve(link, incoming, ticket);
   }
 
-  /** Serves a link to its end. Never rejects. */
-  async #serve(link: Link, incoming: Incoming, ticket: Ticket<AbortController>): Promise<void> {
-    await this.#parts.serve(link, incoming);
-    this.admission.release(ticket);
-    this.#left();
+  /**
+   * Serves a link to its end. Nothing waits here in an `await`: that would keep more than half a KiB
+   * for each connection.
+   */
+  #serve(link: Link, incoming: Incoming, ticket: Ticket<AbortController>): void {
+    void this.#parts.serve(link, incoming).then(() => {
+      this.admission.release(ticket);
+      this.#left();
+    });
   }
 
   /** A connection is gone. */

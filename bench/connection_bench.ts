@@ -2,7 +2,8 @@
 import { setImmediate } from "node:timers";
 import { Connection } from "../connection.ts";
 import { delimited, type Framing, lengthPrefixed, raw } from "../framing.ts";
-import { type Address, memoryPair, type Transport } from "../net/transport/transport.ts";
+import { memoryPair } from "../net/transport/memory_pair.ts";
+import type { Address, Transport } from "../net/transport/transport.ts";
 
 const MESSAGES = 20_000;
 const CHUNK_BYTES = 65536;
@@ -102,6 +103,17 @@ for (const size of [64, 1024]) {
     check(transport.bytes, MESSAGES * (size + 1));
     connection.abort();
   });
+  Deno.bench(`Connection.sendBatch() of 64, ${size} B`, { group: sending }, async () => {
+    const transport = new MockTransport();
+    const connection = new Connection(transport);
+    const batch = new Array<Uint8Array>(64).fill(message);
+    let sent = 0;
+    for (; sent + 64 <= MESSAGES; sent += 64) await connection.sendBatch(batch);
+    await connection.sendBatch(batch.slice(0, MESSAGES - sent));
+    await connection.flush();
+    check(transport.bytes, MESSAGES * (size + 4));
+    connection.abort();
+  });
   Deno.bench(`two writes for each, awaited, ${size} B`, { group: sending }, async () => {
     const transport = new MockTransport();
     for (let i = 0; i < MESSAGES; i++) {
@@ -139,6 +151,13 @@ for (const size of [64, 1024]) {
     check(got, MESSAGES);
     connection.abort();
   });
+  Deno.bench(`Connection.batches(), ${size} B`, { group: receiving }, async () => {
+    const connection = new Connection(new MockTransport(chunks));
+    let got = 0;
+    for await (const batch of connection.batches()) got += batch.length;
+    check(got, MESSAGES);
+    connection.abort();
+  });
   Deno.bench(`Connection.readable, ${size} B`, { group: receiving }, async () => {
     const connection = new Connection(new MockTransport(chunks));
     let got = 0;
@@ -152,7 +171,11 @@ for (const size of [64, 1024]) {
     const bare = framing.name === "raw";
     const name = bare ? "bare read and write" : framing.name;
     Deno.bench(`${name}, ${size} B`, { group: echoing, baseline: bare }, async () => {
-      await (bare ? echoBare(message) : echo(framing, message));
+      await (bare ? echoBare(message) : echo(framing, message, echoEach));
+    });
+    if (bare) continue;
+    Deno.bench(`${name}, by batches, ${size} B`, { group: echoing }, async () => {
+      await echo(framing, message, echoBatches);
     });
   }
 }
@@ -178,13 +201,27 @@ async function echoBare(message: Uint8Array): Promise<void> {
   await serving;
 }
 
-async function echo(framing: Framing, message: Uint8Array): Promise<void> {
+async function echoEach(server: Connection): Promise<void> {
+  for await (const request of server) await server.send(request);
+}
+
+async function echoBatches(server: Connection): Promise<void> {
+  for await (const batch of server.batches()) {
+    let last: Promise<void> | undefined;
+    for (const request of batch) last = server.send(request);
+    await last;
+  }
+}
+
+async function echo(
+  framing: Framing,
+  message: Uint8Array,
+  serve: (server: Connection) => Promise<void>,
+): Promise<void> {
   const [near, far] = memoryPair();
   const client = new Connection(near, { framing });
   const server = new Connection(far, { framing });
-  const serving = (async () => {
-    for await (const request of server) await server.send(request);
-  })();
+  const serving = serve(server);
   let got = 0;
   for (let i = 0; i < 64; i++) client.send(message);
   for await (const reply of client) {

@@ -1,10 +1,11 @@
 // Frames and records in memory, each beside the least that must be done: `deno bench -A bench/ipc_bench.ts`.
 import { createCipheriv } from "node:crypto";
 import { encodeFrame, FrameKind, IpcFrameReader, writeFrameHead } from "../ipc/protocol/frames.ts";
-import { RecordOpener, RecordSealer, RecordType } from "../ipc/secure/records.ts";
+import { RecordType } from "../ipc/secure/record_reader.ts";
+import { RECORD_OVERHEAD_BYTES, RecordOpener, RecordSealer } from "../ipc/secure/records.ts";
 import { IpcLink } from "../ipc/link/link.ts";
 import { PlainLink } from "../ipc/secure/frame_link.ts";
-import { memoryPair } from "../net/transport/transport.ts";
+import { memoryPair } from "../net/transport/memory_pair.ts";
 
 const CHUNK_BYTES = 65536;
 const TRAFFIC = new Uint8Array(48).fill(7);
@@ -52,6 +53,7 @@ for (const size of [64, 1024]) {
 for (const size of [64, 4096, 65536]) {
   const group = `seal a record of ${size} B`;
   const plain = new Uint8Array(size);
+  const target = new Uint8Array(size + RECORD_OVERHEAD_BYTES);
   const key = new Uint8Array(32);
   const iv = new Uint8Array(12);
   Deno.bench({ name: `node:crypto alone (${size} B)`, group, baseline: true }, () => {
@@ -68,14 +70,14 @@ for (const size of [64, 4096, 65536]) {
   });
   Deno.bench({ name: `RecordSealer off this thread (${size} B)`, group }, async () => {
     if (sealer.updateIfDue(0) !== null) sealer = new RecordSealer(TRAFFIC.slice(), 0, limits);
-    await sealer.sealAsync(plain);
+    await sealer.sealAsync(target, plain);
   });
 }
 
 Deno.bench("RecordOpener opens a record of 64 B", (bench) => {
   const record = new RecordSealer(TRAFFIC.slice(), 0).seal(RecordType.data, new Uint8Array(64));
   const opener = new RecordOpener(TRAFFIC.slice(), 65536);
-  opener.push(record);
+  opener.input.push(record);
   bench.start();
   opener.next();
   bench.end();

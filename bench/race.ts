@@ -77,6 +77,10 @@ if (flags.help) {
   console.log(HELP);
   Deno.exit(0);
 }
+if (Deno.build.os !== "linux") {
+  console.error("Cannot race: processor time is read from /proc, which only Linux has");
+  Deno.exit(1);
+}
 await using place = await Place.open(settings);
 const machine = {
   deno: Deno.version.deno,
@@ -86,21 +90,19 @@ const machine = {
   load: Deno.loadavg()[0]!,
   ...settings,
 };
-console.error(
-  `Deno ${machine.deno}, commit ${machine.commit}, ${machine.cores} cores, ` +
-    (machine.pinned ? "server on core 0, load on core 1" : "not pinned: taskset is not at hand") +
-    `, load average ${
-      machine.load.toFixed(1)
-    }; ${settings.pairs} turns of ${settings.seconds} s each.\n` +
-    "Ratios are of processor time for a unit unless the unit is no work; then of wall clock.\n\n" +
-    headLine(),
-);
+const conditions = `Deno ${machine.deno}, commit ${machine.commit}, ${machine.cores} cores, ` +
+  (machine.pinned ? "server on core 0, load on core 1" : "not pinned: taskset is not at hand") +
+  `, load average ${
+    machine.load.toFixed(1)
+  }; ${settings.pairs} turns of ${settings.seconds} s each`;
+console.error(`${conditions}.\n\n${headLine()}`);
 const tables = new Map<Subject, Outcome[]>();
 for (const subject of SUBJECTS.filter(mayBeWanted)) tables.set(subject, await run(subject, place));
 if (flags.json) {
   console.log(JSON.stringify({ ...machine, outcomes: [...tables.values()].flat() }, null, 2));
 }
 if (flags.markdown) {
+  console.log(`${conditions}.\n`);
   for (const [subject, outcomes] of tables) {
     if (outcomes.length > 0) console.log(markdownTable(subject, outcomes));
   }

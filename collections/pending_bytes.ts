@@ -34,6 +34,11 @@ export class PendingBytes {
     return this.#segments.size;
   }
 
+  /** Whether the buffer being filled has room for `size` more bytes. */
+  hasRoom(size: number): boolean {
+    return this.#fill !== null && this.filled + size <= this.#fill.length;
+  }
+
   /** Returns a buffer with room for `size` more bytes: a small one grows once, then full ones line up. */
   room(size: number): Uint8Array {
     const fill = this.#fill;

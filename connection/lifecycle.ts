@@ -4,6 +4,7 @@ import { ClosedError, TimeoutError, TlsError } from "../errors.ts";
 import type { Transport } from "../net/transport/transport.ts";
 import { endsWithin, timeLeft } from "../async/deadline.ts";
 import { ignoreRejection, rejected } from "../async/rejections.ts";
+import { callHook } from "../log/call_hook.ts";
 import type { ClaimedMessages } from "./claim.ts";
 import { ClosingTimer } from "./closing_timer.ts";
 import type { ResolvedConnectionOptions } from "./options.ts";
@@ -30,7 +31,9 @@ type State = "open" | "closing" | "closed";
 
 /** What the creator of a connection passes for its parts. */
 export interface LifecycleSetup
-  extends UpkeepSetup, Pick<ConnectionSetup<unknown>, "rateGate" | "onRatePause" | "observer"> {}
+  extends
+    UpkeepSetup,
+    Pick<ConnectionSetup<unknown>, "rateGate" | "onClosed" | "onRatePause" | "observer"> {}
 
 /**
  * The state of one connection, and all that changes it. It makes the parts, which report to it: the
@@ -52,6 +55,7 @@ export class ConnectionLifecycle
   #inputEnded: PromiseWithResolvers<void> | undefined;
   #closed: PromiseWithResolvers<ConnectionEnd> | undefined;
   #end: ConnectionEnd | null = null;
+  readonly #onClosed: ConnectionSetup<unknown>["onClosed"];
   /** The end of our direction in order, once it was asked for. */
   #writesEnding: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -74,11 +78,13 @@ export class ConnectionLifecycle
     this.#closeTimeoutMs = options.closeTimeoutMs;
     this.writeQueue = new WriteQueue(transport, options.framing.encoder(options), options, this);
     const { rateGate, onRatePause, observer } = setup;
+    this.#onClosed = setup.onClosed;
     this.observer = observer;
     const { readAheadBytes, idleTimeoutMs } = options;
     this.receiveQueue = new ReceiveQueue(
       transport,
-      () => options.framing.decoder(options),
+      options.framing,
+      options,
       { readAheadBytes, idleTimeoutMs, rateGate, onRatePause, observer },
       this,
     );
@@ -339,9 +345,17 @@ export class ConnectionLifecycle
     writeQueue.end(error);
     this.receiveQueue.end({ kind: "ended", error });
     this.#endInput();
-    this.#end = { error, unsentBytes };
-    this.#closed?.resolve(this.#end);
+    const end = this.#end = { error, unsentBytes };
+    if (this.#onClosed !== undefined) queueMicrotask(() => this.#tellClosed(end));
+    this.#closed?.resolve(end);
     this.upkeep.stop();
+  }
+
+  #tellClosed(end: ConnectionEnd): void {
+    callHook(() => this.#onClosed?.(end), (error) => {
+      // deno-lint-ignore no-console -- a connection has no other place for it: servers guard their own hooks
+      console.error("onClosed of a connection failed:", error);
+    });
   }
 
   #endInput(): void {

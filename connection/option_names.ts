@@ -24,6 +24,7 @@ export const CONNECTION_SETUP_NAMES: OptionNames<ConnectionSetup<unknown>> = {
   id: true,
   sweeper: true,
   onTraffic: true,
+  onClosed: true,
   tellEachRead: true,
   onUnheard: true,
   resolved: true,

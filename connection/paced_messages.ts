@@ -1,8 +1,8 @@
 // PacedMessages: the messages in what was received, each handed out once the rate limit allows it.
 import type { LimitError } from "../errors.ts";
-import type { FrameDecoder } from "../framing.ts";
+import type { Framing, FramingLimits } from "../framing.ts";
 import { RateWait, type RateWaitListener } from "./rate_wait.ts";
-import { Received, type Rest } from "./received.ts";
+import type { Received, Rest } from "./received.ts";
 import type { MessageGate, MessageObserver } from "./types.ts";
 
 /** Options of {@linkcode PacedMessages}. */
@@ -25,12 +25,12 @@ export class PacedMessages {
   readonly #rate: RateWait | null;
 
   constructor(
-    makeDecoder: () => FrameDecoder,
+    received: Received,
     options: PacedMessagesOptions,
     listener: RateWaitListener,
   ) {
-    const { rateGate: gate, idleTimeoutMs, observer } = options;
-    this.#received = new Received(makeDecoder, observer);
+    const { rateGate: gate, idleTimeoutMs } = options;
+    this.#received = received;
     this.#rate = gate === undefined ? null : new RateWait({ gate, idleTimeoutMs }, listener);
   }
 
@@ -90,9 +90,9 @@ export class PacedMessages {
     if (message !== undefined) batch.push(message);
   }
 
-  /** Decodes from the next message on with other decoders. */
-  setDecoder(makeDecoder: () => FrameDecoder): void {
-    this.#received.setDecoder(makeDecoder);
+  /** Decodes from the next message on by another framing. */
+  setFraming(framing: Framing, limits: FramingLimits): void {
+    this.#received.setFraming(framing, limits);
   }
 
   /** Messages that begin behind what was pushed so far are not handed out. */

@@ -1,11 +1,12 @@
 // ReceiveQueue: reads ahead within a bound, decodes on demand, hands messages to one reader at a time.
-import type { FrameDecoder } from "../framing.ts";
+import type { Framing, FramingLimits } from "../framing.ts";
 import { readTo } from "../net/transport/handover.ts";
 import type { ChunkReader, Transport } from "../net/transport/transport.ts";
 import { Arrivals } from "./arrivals.ts";
 import { PacedMessages, type PacedMessagesOptions } from "./paced_messages.ts";
 import type { RateWaitListener } from "./rate_wait.ts";
 import { ReaderSlot, type ReaderSource } from "./reader_slot.ts";
+import { Received } from "./received.ts";
 import { endReceiving, type ReceiveEnd, type ReceiveState } from "./receive_state.ts";
 
 /** Options of a {@linkcode ReceiveQueue}. */
@@ -42,7 +43,9 @@ export interface ReceiveListener {
  */
 export class ReceiveQueue implements ReaderSource, RateWaitListener, ChunkReader {
   readonly #transport: Transport;
-  readonly #options: ReceiveQueueOptions;
+  readonly #readAheadBytes: number;
+  readonly #onRatePause: ReceiveQueueOptions["onRatePause"];
+  readonly #observer: ReceiveQueueOptions["observer"];
   readonly #listener: ReceiveListener;
   readonly #messages: PacedMessages;
   #state = READING;
@@ -66,14 +69,21 @@ export class ReceiveQueue implements ReaderSource, RateWaitListener, ChunkReader
 
   constructor(
     transport: Transport,
-    makeDecoder: () => FrameDecoder,
+    framing: Framing,
+    limits: FramingLimits,
     options: ReceiveQueueOptions,
     listener: ReceiveListener,
   ) {
     this.#transport = transport;
-    this.#options = options;
+    this.#readAheadBytes = options.readAheadBytes;
+    this.#onRatePause = options.onRatePause;
+    this.#observer = options.observer;
     this.#listener = listener;
-    this.#messages = new PacedMessages(makeDecoder, options, this);
+    this.#messages = new PacedMessages(
+      new Received(framing, limits, options.observer),
+      options,
+      this,
+    );
     this.reader = new ReaderSlot(this, options.observer);
   }
 
@@ -112,9 +122,9 @@ export class ReceiveQueue implements ReaderSource, RateWaitListener, ChunkReader
     this.#messages.setReferenced(isReferenced);
   }
 
-  /** Decodes from the next message on with other decoders. */
-  setDecoder(makeDecoder: () => FrameDecoder): void {
-    this.#messages.setDecoder(makeDecoder);
+  /** Decodes from the next message on by another framing. */
+  setFraming(framing: Framing, limits: FramingLimits): void {
+    this.#messages.setFraming(framing, limits);
     this.#settle();
   }
 
@@ -144,7 +154,7 @@ export class ReceiveQueue implements ReaderSource, RateWaitListener, ChunkReader
    * has left.
    */
   onRatePause(): void {
-    this.#options.onRatePause?.();
+    this.#onRatePause?.();
     this.#readAhead();
   }
 
@@ -162,7 +172,7 @@ export class ReceiveQueue implements ReaderSource, RateWaitListener, ChunkReader
   /** The reader waits. */
   onWait(): void {
     this.#readOn();
-    if (!this.reader.isYielding && !this.keepsRate) this.#options.observer?.waits();
+    if (!this.reader.isYielding && !this.keepsRate) this.#observer?.waits();
     this.#listener.onReaderIdle();
   }
 
@@ -304,8 +314,9 @@ export class ReceiveQueue implements ReaderSource, RateWaitListener, ChunkReader
   /** The same, and reads on although enough is here where the rate limit holds that back for long. */
   #readAhead(): void {
     if (this.#input !== "idle") return;
-    const { readAheadBytes } = this.#options;
-    if (!this.#isFull() || this.#messages.looksAhead(this.messagesIn, readAheadBytes)) this.#read();
+    if (!this.#isFull() || this.#messages.looksAhead(this.messagesIn, this.#readAheadBytes)) {
+      this.#read();
+    }
   }
 
   #read(): void {
@@ -358,6 +369,6 @@ export class ReceiveQueue implements ReaderSource, RateWaitListener, ChunkReader
     // flood would be read without bound.
     const sated = !this.reader.isWaiting || this.reader.isYielding || this.keepsRate;
     if (this.#messages.hasEnd) return sated || this.#messages.isOver;
-    return sated && this.heldBytes >= this.#options.readAheadBytes;
+    return sated && this.heldBytes >= this.#readAheadBytes;
   }
 }

@@ -1,5 +1,5 @@
 // Received: the bytes that were read, and the messages in them, up to the end of a drain.
-import type { FrameDecoder } from "../framing.ts";
+import type { FrameDecoder, Framing, FramingLimits } from "../framing.ts";
 import type { MessageObserver } from "./types.ts";
 import { explainFirstBytes, FIRST_BYTES } from "../net/transport/first_bytes.ts";
 
@@ -14,7 +14,9 @@ export interface Rest {
  * receive queue.
  */
 export class Received {
-  #makeDecoder: () => FrameDecoder;
+  /** What decoders are made of: a function that makes them would cost each connection more. */
+  #framing: Framing;
+  #limits: FramingLimits;
   #decoder: FrameDecoder;
   /** Bytes given to the decoder. */
   #pushedBytes = 0;
@@ -25,10 +27,11 @@ export class Received {
 
   readonly #observer: MessageObserver | undefined;
 
-  constructor(makeDecoder: () => FrameDecoder, observer?: MessageObserver) {
+  constructor(framing: Framing, limits: FramingLimits, observer?: MessageObserver) {
     this.#observer = observer;
-    this.#makeDecoder = makeDecoder;
-    this.#decoder = makeDecoder();
+    this.#framing = framing;
+    this.#limits = limits;
+    this.#decoder = framing.decoder(limits);
   }
 
   /** Bytes that are not decoded. */
@@ -110,11 +113,12 @@ export class Received {
     this.#endOffset = this.#pushedBytes;
   }
 
-  /** Decodes from the next message on with other decoders. */
-  setDecoder(makeDecoder: () => FrameDecoder): void {
-    const decoder = makeDecoder();
+  /** Decodes from the next message on by another framing. */
+  setFraming(framing: Framing, limits: FramingLimits): void {
+    const decoder = framing.decoder(limits);
     decoder.push(this.#decoder.takeRest());
-    this.#makeDecoder = makeDecoder;
+    this.#framing = framing;
+    this.#limits = limits;
     this.#decoder = decoder;
   }
 
@@ -123,7 +127,7 @@ export class Received {
     const rest = this.#decoder.takeRest();
     let messages = 0;
     let bytes = 0;
-    const decoder = this.#makeDecoder();
+    const decoder = this.#framing.decoder(this.#limits);
     try {
       // A decoder owns what it is given, and may write to it.
       decoder.push(rest.slice());

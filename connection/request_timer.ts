@@ -18,6 +18,9 @@ interface Batch {
   count: number;
 }
 
+/** The lists of all timers that have nothing to list: most of many connections are idle. */
+const NONE: never[] = [];
+
 /**
  * Times the requests of one connection. A message counts when the handler sends something after it was handed
  * out; what is handed out and not answered when the handler returns counts then, unless the handler has
@@ -34,11 +37,11 @@ export class RequestTimer implements MessageObserver {
   #endBytes = 0;
   #atMs = 0;
   /** Reads after that one, the oldest first. */
-  readonly #later: Arrival[] = [];
+  #later: Arrival[] = NONE;
   /** Bytes that were handed out. */
   #takenBytes = 0;
   /** Handed out and not answered, without those of `#openAtMs`; the oldest first. */
-  readonly #older: Batch[] = [];
+  #older: Batch[] = NONE;
   /** How many of `#older` the handler left to wait for more. */
   #left = 0;
   #openAtMs = 0;
@@ -46,7 +49,7 @@ export class RequestTimer implements MessageObserver {
   /** Answered in this turn: those that came last, and the others. */
   #dueAtMs = 0;
   #dueCount = 0;
-  readonly #dueOlder: Batch[] = [];
+  #dueOlder: Batch[] = NONE;
   /** Whether requests and answers are reported one by one, because answers come in any order. */
   #isTold = false;
   /** The last error of a wait for a message whose time was over. */
@@ -61,7 +64,8 @@ export class RequestTimer implements MessageObserver {
     if (this.#takenBytes >= this.#endBytes && later.length === 0) {
       this.#endBytes = endBytes;
       this.#atMs = readNowMs();
-    } else if (later.length < MAX_APART) later.push({ endBytes, atMs: readNowMs() });
+    } else if (later.length === 0) this.#later = [{ endBytes, atMs: readNowMs() }];
+    else if (later.length < MAX_APART) later.push({ endBytes, atMs: readNowMs() });
     else later[MAX_APART - 1]!.endBytes = endBytes;
   }
 
@@ -101,7 +105,7 @@ export class RequestTimer implements MessageObserver {
   tellsApart(): void {
     this.#isTold = true;
     this.#openCount = 0;
-    this.#older.length = 0;
+    this.#older = NONE;
     this.#left = 0;
   }
 
@@ -114,7 +118,7 @@ export class RequestTimer implements MessageObserver {
     if (this.#dueCount === 0 && due.length === 0) atTurnEnd(this);
     const last = due.at(-1);
     if (last?.atMs === atMs) last.count++;
-    else due.push({ atMs, count: 1 });
+    else this.#addDue({ atMs, count: 1 });
   }
 
   /** The handler has returned, or thrown: what it has not answered and not left counts as done. */
@@ -135,7 +139,7 @@ export class RequestTimer implements MessageObserver {
     for (const { atMs, count } of this.#dueOlder) {
       this.#histogram.add(Math.max(0, nowMs - atMs), count);
     }
-    this.#dueOlder.length = 0;
+    this.#dueOlder = NONE;
     if (this.#dueCount > 0) this.#histogram.add(Math.max(0, nowMs - this.#dueAtMs), this.#dueCount);
     this.#dueCount = 0;
   }
@@ -143,19 +147,31 @@ export class RequestTimer implements MessageObserver {
   #moveToDue(): void {
     const due = this.#dueOlder;
     if (this.#dueCount === 0 && due.length === 0) atTurnEnd(this);
-    for (const batch of this.#older) due.push(batch);
-    this.#older.length = 0;
+    // The older ones become due as they are: mostly none is yet.
+    if (due.length === 0) this.#dueOlder = this.#older;
+    else due.push(...this.#older);
+    this.#older = NONE;
     this.#left = 0;
     if (this.#openCount === 0) return;
-    if (this.#dueCount > 0) due.push({ atMs: this.#dueAtMs, count: this.#dueCount });
+    if (this.#dueCount > 0) this.#addDue({ atMs: this.#dueAtMs, count: this.#dueCount });
     this.#dueAtMs = this.#openAtMs;
     this.#dueCount = this.#openCount;
   }
 
+  #addDue(batch: Batch): void {
+    if (this.#dueOlder.length === 0) this.#dueOlder = [batch];
+    else this.#dueOlder.push(batch);
+  }
+
   #putAside(): void {
     const older = this.#older;
-    older.push({ atMs: this.#openAtMs, count: this.#openCount });
+    const batch = { atMs: this.#openAtMs, count: this.#openCount };
     this.#openCount = 0;
+    if (older.length === 0) {
+      this.#older = [batch];
+      return;
+    }
+    older.push(batch);
     if (older.length <= MAX_APART) return;
     // The two oldest become one, whose time is the mean: number and sum stay what they are.
     const [first, second] = older as [Batch, Batch];

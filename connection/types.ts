@@ -36,6 +36,10 @@ export interface ConnectionSetup<Data> extends ConnectionOptions {
   onTraffic?: ((traffic: Traffic) => void) | undefined;
   /** Whether to call it after each read as well as once a second and at the end. @default {true} */
   tellEachRead?: boolean | undefined;
+  /**
+   * Called once when the connection is gone: like `closed`, and it costs an idle connection less.
+   */
+  onClosed?: ((end: ConnectionEnd) => void) | undefined;
   /** Asked before each message is delivered to the reader. @default {none} */
   rateGate?: MessageGate | undefined;
   /** Called when a message has to wait for the gate. */

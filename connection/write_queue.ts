@@ -69,7 +69,7 @@ export class WriteQueue implements SendProgress, TurnEnd, ChunkWriter {
   #isSlow = false;
   #scheduled = false;
   #belowHighWater: PromiseWithResolvers<void> | null = null;
-  #flushes: FlushWait[] = [];
+  #flushes: FlushWait[] | null = null;
   /** Messages that were accepted. */
   messagesOut = 0;
   /** Bytes of all frames ever pushed. */
@@ -218,10 +218,10 @@ export class WriteQueue implements SendProgress, TurnEnd, ChunkWriter {
     this.flush();
     // The flush itself ends the queue where the first bytes to go are gone.
     if (this.#ended) return rejected(this.#refusal());
-    const last = this.#flushes.at(-1);
+    const last = this.#flushes?.at(-1);
     if (last?.offset === this.pushedBytes) return last.promise;
     const wait: FlushWait = { offset: this.pushedBytes, ...Promise.withResolvers<void>() };
-    this.#flushes.push(wait);
+    (this.#flushes ??= []).push(wait);
     return ignoreRejection(wait.promise);
   }
 
@@ -236,8 +236,8 @@ export class WriteQueue implements SendProgress, TurnEnd, ChunkWriter {
     this.#failure = error;
     this.#pending.drop(null);
     this.#belowHighWater?.reject(this.#refusal());
-    for (const wait of this.#flushes) wait.reject(this.#refusal());
-    this.#flushes = [];
+    for (const wait of this.#flushes ?? []) wait.reject(this.#refusal());
+    this.#flushes = null;
   }
 
   /** Why nothing is taken any more. */
@@ -338,7 +338,7 @@ export class WriteQueue implements SendProgress, TurnEnd, ChunkWriter {
     if (buffer !== null) returnBuffer(buffer);
     if (this.#ended) return;
     this.writtenBytes += length;
-    if (this.#flushes.length > 0) this.#settleFlushes();
+    if (this.#flushes !== null) this.#settleFlushes(this.#flushes);
     if (this.#belowHighWater !== null && this.hasRoom) {
       const wait = this.#belowHighWater;
       this.#belowHighWater = null;
@@ -353,9 +353,10 @@ export class WriteQueue implements SendProgress, TurnEnd, ChunkWriter {
     if (!this.#ended) this.#listener.onWriteError(error);
   }
 
-  #settleFlushes(): void {
-    while (this.#flushes.length > 0 && this.#flushes[0]!.offset <= this.writtenBytes) {
-      this.#flushes.shift()!.resolve();
+  #settleFlushes(flushes: FlushWait[]): void {
+    while (flushes.length > 0 && flushes[0]!.offset <= this.writtenBytes) {
+      flushes.shift()!.resolve();
     }
+    if (flushes.length === 0) this.#flushes = null;
   }
 }

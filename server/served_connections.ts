@@ -83,19 +83,38 @@ export class ServedConnections<Data> {
   }
 
   /** Runs the handler on a connection until both have ended. Never rejects. */
-  async serve(transport: Transport, incoming: Incoming): Promise<void> {
-    const { tally } = this.#parts;
-    const timer = new RequestTimer(tally.requests);
+  serve(transport: Transport, incoming: Incoming): Promise<void> {
+    const timer = new RequestTimer(this.#parts.tally.requests);
     const connection = this.#open(transport, incoming, timer);
-    if (connection === null) return;
+    if (connection === null) return Promise.resolve();
+    // Most of a connection's life is the wait for its handler. An `await` would hold twice as much
+    // for that.
+    return this.#handled(connection).then(
+      () => this.#finish(connection, timer),
+      (error) => {
+        this.#threw(error, connection, timer);
+        return this.#finish(connection, timer);
+      },
+    );
+  }
+
+  /** Calls the handler; what it throws at once rejects as well. */
+  #handled(connection: Connection<Data>): Promise<void> {
     try {
-      await this.#handle(connection);
+      return Promise.resolve(this.#handle(connection));
     } catch (error) {
-      if (!this.#cut.has(connection)) {
-        tally.threw(blameOf(error, connection, timer.lastTimeout));
-        this.#report(error, "handler", connection);
-      }
+      return Promise.reject(error);
     }
+  }
+
+  #threw(error: unknown, connection: Connection<Data>, timer: RequestTimer): void {
+    if (this.#cut.has(connection)) return;
+    this.#parts.tally.threw(blameOf(error, connection, timer.lastTimeout));
+    this.#report(error, "handler", connection);
+  }
+
+  /** Closes a connection whose handler has ended. */
+  async #finish(connection: Connection<Data>, timer: RequestTimer): Promise<void> {
     timer.returned();
     const readsOn = connection.status === "closed";
     try {
@@ -105,7 +124,7 @@ export class ServedConnections<Data> {
     }
     await connection.closed;
     // The handler may have read on what had arrived before the end.
-    if (readsOn) tally.settle(connection);
+    if (readsOn) this.#parts.tally.settle(connection);
   }
 
   /** Reports an error, unless it was reported for this connection already. */
@@ -190,7 +209,6 @@ export class ServedConnections<Data> {
     }
     this.live.set(connection.id, connection);
     tally.opened(this.live.size);
-    void connection.closed.then((end) => this.#onClosed(connection, end));
     reporter.guard(() => given.onConnect?.(connection), connection);
     // Its handshake may have finished in the moment in which the server began to end.
     if (this.#state.kind === "draining") connection.drain();
@@ -217,6 +235,7 @@ export class ServedConnections<Data> {
           reporter.guard(() => onTraffic(connection, traffic), connection);
         }
       },
+      onClosed: (end: ConnectionEnd): void => this.#onClosed(connection, end),
       ...gate !== null && { rateGate: gate, onRatePause: () => tally.counters.rateLimitPauses++ },
     });
     if (!this.#referenced) connection.unref();

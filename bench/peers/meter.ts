@@ -15,8 +15,8 @@ export interface Measured {
 const MICROS_PER_TICK = 10_000;
 
 /**
- * Returns the processor time that a process took since its start, with that of the children that it
- * has waited for, in µs; 0 for process 0, and where the system does not publish it.
+ * Returns the processor time that a process took since its start, all its threads, in µs; 0 for
+ * process 0, and where the system does not publish it.
  */
 export function processorMicros(pid: number | "self"): number {
   if (pid === 0) return 0;
@@ -26,8 +26,9 @@ export function processorMicros(pid: number | "self"): number {
   } catch {
     return 0;
   }
+  // In user mode, and in the system's.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) * MICROS_PER_TICK;
+  return (Number(fields[11]) + Number(fields[12])) * MICROS_PER_TICK;
 }
 
 /** Measures from its construction on. */

@@ -9,8 +9,8 @@ export type Turn = Partial<Measured> & {
 };
 
 /**
- * What a row compares. `server` and `both` are processor time of these processes
- * for a unit, as speed: more is better; so is `wall`, by wall clock. `value` is the contestants' value: less is better.
+ * What a row compares. Processor time for a unit, of the server or of both sides, and the time by
+ * wall clock are compared as speeds: more is better. Of the contestants' values less is better.
  */
 export type Measure = "server" | "both" | "wall" | "value";
 

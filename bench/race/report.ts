@@ -46,7 +46,7 @@ function line(cells: readonly string[]): string {
 
 /** Returns the table of a subject as the documentation has it. */
 export function markdownTable(subject: Subject, outcomes: readonly Outcome[]): string {
-  const head = ["work", "against", "goal", "ratio", "wall clock", "each", "verdict"];
+  const head = ["work", "against", "goal", "ratio", "wall clock", "ours", "verdict"];
   const rows = outcomes.map((outcome) => {
     const { ratio, wall, each, verdict, why } = outcome;
     return [

@@ -1,5 +1,5 @@
 // Outbox: frames on their way out, in order, bounded in bytes, joined into few writes.
-import { LARGE_BYTES, returnBuffer } from "../../collections/buffers.ts";
+import { HUGE_BYTES, LARGE_BYTES, returnBuffer } from "../../collections/buffers.ts";
 import { ignoreRejection, rejected } from "../../async/rejections.ts";
 import { ClosedError } from "../../errors.ts";
 import { Fifo } from "../../collections/fifo.ts";
@@ -61,7 +61,7 @@ export class Outbox implements SendRoom {
   constructor(link: FrameLink, options: OutboxOptions) {
     this.#link = link;
     this.#options = options;
-    this.#writeBytes = link.writeBytes === null ? null : Math.min(link.writeBytes, LARGE_BYTES);
+    this.#writeBytes = link.writeBytes === null ? null : Math.min(link.writeBytes, HUGE_BYTES);
   }
 
   /** Bytes accepted and not yet in the kernel. */
@@ -162,6 +162,9 @@ export class Outbox implements SendRoom {
     const joined = data.length <= JOINED_BYTES;
     const size = FRAME_HEAD_BYTES + (joined ? data.length : 0);
     const pending = this.#pending;
+    if (this.#writeBytes !== null) {
+      this.#startRecord(FRAME_HEAD_BYTES + data.length, this.#writeBytes);
+    }
     const fill = pending.room(size);
     writeFrameHead(fill, pending.filled, { kind, tag, dataBytes: data.length });
     if (joined) fill.set(data, pending.filled + FRAME_HEAD_BYTES);
@@ -173,6 +176,20 @@ export class Outbox implements SendRoom {
     if (pending.size > 0 || pending.filled >= LARGE_BYTES / 2) this.#writeNext();
     else if (this.#writes.size === 0 && !this.#scheduled) this.#schedule();
     return written;
+  }
+
+  /**
+   * A frame that a record can hold goes whole into one: the other side then reads it where it lies.
+   * Makes room for it, or for the start of a longer one.
+   */
+  #startRecord(frameBytes: number, writeBytes: number): void {
+    const pending = this.#pending;
+    const left = writeBytes - pending.filled;
+    const part = Math.min(frameBytes, left);
+    const isCut = frameBytes > left && (frameBytes <= writeBytes || left <= 0);
+    const needsBuffer = pending.filled + part > LARGE_BYTES && !pending.hasRoom(part);
+    if (pending.filled > 0 && (isCut || needsBuffer)) pending.seal();
+    pending.room(Math.min(frameBytes, writeBytes - pending.filled));
   }
 
   /** Copies data into one buffer after the other, each as full as a record may be. */

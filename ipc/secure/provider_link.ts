@@ -3,7 +3,7 @@ import { ProtocolError } from "../../errors.ts";
 import type { Transport } from "../../net/transport/transport.ts";
 import { cutShort, type FrameLink, type LinkInfo } from "./frame_link.ts";
 import type { Role } from "./key_schedule.ts";
-import { RECORD_HEAD_BYTES, RecordReader, RecordType } from "./records.ts";
+import { RECORD_HEAD_BYTES, RecordReader, RecordType } from "./record_reader.ts";
 
 /** What a provider may add to a record, in bytes. */
 export const MAX_PROVIDER_OVERHEAD_BYTES = 1024;
@@ -90,7 +90,7 @@ export class ProviderLink implements FrameLink {
         this.#reader.push(chunk);
         continue;
       }
-      const plain = await this.#open(record.type, record.body);
+      const plain = await this.#open(record.type, record.body.slice()); // the provider's own
       if (record.type === RecordType.data) return plain;
       this.#ended = true;
       return null;

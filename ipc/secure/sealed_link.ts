@@ -1,13 +1,14 @@
 // Suite 01: the flow of frames as sealed records, small ones on this thread, large ones off it.
+import { returnBuffer, takeBuffer } from "../../collections/buffers.ts";
 import type { Transport } from "../../net/transport/transport.ts";
 import { cutShort, type FrameLink, type LinkInfo } from "./frame_link.ts";
 import type { Role, SessionSecrets } from "./key_schedule.ts";
+import { RecordType } from "./record_reader.ts";
 import {
   ASYNC_BYTES,
   RECORD_OVERHEAD_BYTES,
   RecordOpener,
   RecordSealer,
-  RecordType,
   REKEY_LIMITS,
   type RekeyLimits,
 } from "./records.ts";
@@ -15,7 +16,7 @@ import {
 /** Records that are sealed or opened ahead of the one that is written or handed out. */
 const MAX_AHEAD = 2;
 /** More in one record keeps the other processor waiting longer than it saves. */
-const MAX_SEALED_AT_ONCE = 64 * 1024;
+const MAX_SEALED_AT_ONCE = 129 * 1024;
 const END = Symbol("end");
 
 /** Options of a {@linkcode SealedLink}. */
@@ -45,8 +46,6 @@ export class SealedLink implements FrameLink {
   readonly #sealer: RecordSealer;
   readonly #opener: RecordOpener;
   readonly #now: () => number;
-  /** Where a small record is sealed into when nothing else is being written. */
-  readonly #small: Uint8Array = new Uint8Array(ASYNC_BYTES + RECORD_OVERHEAD_BYTES);
   /** The last write, and how many are under way. */
   #lastWrite: Promise<void> = Promise.resolve();
   #writes = 0;
@@ -70,7 +69,7 @@ export class SealedLink implements FrameLink {
     this.#now = now;
     this.#sealer = new RecordSealer(ours, now(), options.rekey ?? REKEY_LIMITS);
     this.#opener = new RecordOpener(theirs, info.maxRecordBytes);
-    this.#opener.push(rest);
+    this.#opener.input.push(rest);
     this.writeBytes = Math.min(info.peerMaxRecordBytes, MAX_SEALED_AT_ONCE);
   }
 
@@ -99,17 +98,18 @@ export class SealedLink implements FrameLink {
     if (bytes.length > this.writeBytes) return this.#writeParts(bytes);
     if (bytes.length === 0) return this.#lastWrite;
     const update = this.#sealer.updateIfDue(this.#now());
-    if (update !== null) void this.#send(update);
-    if (bytes.length > ASYNC_BYTES) return this.#send(this.#sealer.sealAsync(bytes));
-    if (this.#writes > 0) return this.#send(this.#sealer.seal(RecordType.data, bytes));
-    const length = this.#sealer.sealInto(this.#small, RecordType.data, bytes);
-    return this.#send(this.#small.subarray(0, length));
+    if (update !== null) void this.#sendCopy(update);
+    const target = takeBuffer(bytes.length + RECORD_OVERHEAD_BYTES);
+    const sealed = bytes.length > ASYNC_BYTES
+      ? this.#sealer.sealAsync(target, bytes)
+      : this.#sealer.sealInto(target, RecordType.data, bytes);
+    return this.#send(target, sealed);
   }
 
   async end(reason: number): Promise<void> {
     const update = this.#sealer.updateIfDue(this.#now());
-    if (update !== null) void this.#send(update);
-    await this.#send(this.#sealer.seal(RecordType.close, new Uint8Array([reason])));
+    if (update !== null) void this.#sendCopy(update);
+    await this.#sendCopy(this.#sealer.seal(RecordType.close, new Uint8Array([reason])));
     await this.#transport.closeWrite();
   }
 
@@ -117,27 +117,45 @@ export class SealedLink implements FrameLink {
     this.#transport.close();
     this.#sealer.wipe();
     this.#opener.wipe();
+    // A read under way may still write to the buffer: then it is left to the garbage collector.
+    if (this.#reading === null) this.#opener.input.release();
   }
 
-  /** Sends a record, or one that is being sealed, behind those before it. */
-  #send(record: Uint8Array | Promise<Uint8Array>): Promise<void> {
+  /** Sends the record in front of `buffer`, or the one that is being sealed there, behind those before. */
+  #send(buffer: Uint8Array, length: number | Promise<number>): Promise<void> {
     const isFirst = this.#writes++ === 0;
-    const sent = record instanceof Uint8Array && isFirst
-      ? this.#transport.write(record)
-      : this.#sendAfter(this.#lastWrite, record);
+    const sent = typeof length === "number" && isFirst
+      ? this.#transport.write(buffer.subarray(0, length))
+      : this.#sendAfter(this.#lastWrite, buffer, length);
     this.#lastWrite = sent;
-    sent.then(this.#onSent, this.#onSent); // the caller of `write` gets its failure
+    // The caller of `write` gets its failure. What failed may still be in use by the platform.
+    sent.then(() => this.#onSent(buffer), this.#onSendFailed);
     return sent;
   }
 
-  async #sendAfter(before: Promise<void>, record: Uint8Array | Promise<Uint8Array>): Promise<void> {
-    const [sealed] = await Promise.all([record, before]);
-    await this.#transport.write(sealed);
+  #sendCopy(record: Uint8Array): Promise<void> {
+    const buffer = takeBuffer(record.length);
+    buffer.set(record);
+    return this.#send(buffer, record.length);
   }
 
-  readonly #onSent = (): void => {
+  #onSent(buffer: Uint8Array): void {
+    this.#writes--;
+    returnBuffer(buffer);
+  }
+
+  readonly #onSendFailed = (): void => {
     this.#writes--;
   };
+
+  async #sendAfter(
+    before: Promise<void>,
+    buffer: Uint8Array,
+    length: number | Promise<number>,
+  ): Promise<void> {
+    const [sealed] = await Promise.all([length, before]);
+    await this.#transport.write(buffer.subarray(0, sealed));
+  }
 
   /** Writes what is larger than a record, two parts ahead at most. */
   async #writeParts(bytes: Uint8Array): Promise<void> {
@@ -190,16 +208,24 @@ export class SealedLink implements FrameLink {
 
   /** Resolves when the next bytes are here and being opened, or the input has failed. */
   #readAhead(): Promise<void> {
-    return this.#reading ??= this.#transport.read().then(this.#onChunk, this.#onReadFailed);
+    return this.#reading ??= this.#readMore().then(this.#onRead, this.#onReadFailed);
   }
 
-  readonly #onChunk = (chunk: Uint8Array | null): void => {
+  /** Reads, into the opener's own buffer where the transport can. */
+  #readMore(): Promise<Uint8Array | number | null> {
+    const { input } = this.#opener;
+    return this.#transport.readInto?.(input.space()) ?? this.#transport.read();
+  }
+
+  readonly #onRead = (bytes: Uint8Array | number | null): void => {
     this.#reading = null;
-    if (chunk === null) {
+    if (bytes === null) {
       this.#failure = { error: cutShort() };
       return;
     }
-    this.#opener.push(chunk);
+    const { input } = this.#opener;
+    if (typeof bytes === "number") input.filled(bytes);
+    else input.push(bytes);
     if (this.#opening.length > 0) this.#openAhead(false);
   };
 

@@ -66,11 +66,12 @@ export class NodeLink {
   #hasEnded = false;
 
   /**
-   * Takes over a connected socket, before its TLS session is made.
+   * Takes over a connected socket, before its TLS session is made. `listening` is the address of its
+   * listener: connections that have the same one share it.
    *
    * @throws {TypeError} when the platform's sockets lack what this class uses
    */
-  constructor(socket: net.Socket, path?: string) {
+  constructor(socket: net.Socket, path?: string, listening?: Address) {
     const handle = handleOf(socket);
     if (handle === undefined) {
       throw new TypeError(
@@ -83,7 +84,7 @@ export class NodeLink {
     // A socket without a listener ends the process when its peer resets it.
     socket.on("error", nothing);
     this.localAddr = path === undefined
-      ? tcpAddress(socket.localAddress, socket.localPort)
+      ? tcpAddress(socket.localAddress, socket.localPort, listening)
       : { transport: "unix", path };
     this.remoteAddr = path === undefined
       ? tcpAddress(socket.remoteAddress, socket.remotePort)
@@ -246,6 +247,7 @@ function handleOf(socket: net.Socket): StreamHandle | undefined {
   return fit ? handle as StreamHandle : undefined;
 }
 
-function tcpAddress(hostname: string | undefined, port: number | undefined): Address {
-  return { transport: "tcp", hostname: hostname ?? "", port: port ?? 0 };
+function tcpAddress(hostname = "", port = 0, known?: Address): Address {
+  const isKnown = known?.transport === "tcp" && known.port === port && known.hostname === hostname;
+  return isKnown ? known : { transport: "tcp", hostname, port };
 }

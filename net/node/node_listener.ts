@@ -239,7 +239,7 @@ class Acceptor implements Listener {
       (this.#path === undefined && socket.remoteAddress === undefined);
     try {
       if (!isGone) {
-        const link = new NodeLink(socket, this.#path);
+        const link = new NodeLink(socket, this.#path, this.#lastAddr);
         link.tune(this.#tuning);
         const isProxied = this.#proxySources?.has(link.remoteAddr) === true;
         const opening = this.#opening;

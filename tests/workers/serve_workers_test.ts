@@ -41,7 +41,9 @@ async function spread(
     !isFull();
   ) {
     const conn = stack.use(await connect({ ...server.addr, ...lines }));
-    byWorker.get((await ask(conn, "who"))!.slice(0, 1))!.push(conn);
+    // One that waited at the listener of a worker that has just died is reset.
+    const worker = (await ask(conn, "who").catch(() => null))?.slice(0, 1);
+    if (worker !== undefined) byWorker.get(worker)!.push(conn);
   }
   return byWorker;
 }

@@ -2,7 +2,7 @@
 import type { Socket } from "node:net";
 import type { Buffer } from "node:buffer";
 import { yamux } from "@libp2p/yamux";
-import { MuxSession, type MuxStream } from "../../../mux/mod.ts";
+import { MuxMemory, MuxSession, type MuxStream } from "../../../mux/mod.ts";
 import type { Transport } from "../../../net/transport/transport.ts";
 
 /** One stream of either contestant. */
@@ -36,9 +36,14 @@ export interface SessionPlan {
   readonly contestant: Contestant;
   readonly role: "client" | "server";
   readonly onFlow: (flow: Flow) => void;
+  /** Whether thousands of streams are open at once: then memory is set aside for what they receive. */
+  readonly isCrowded: boolean;
 }
 
 const MAX_STREAMS = 20_000;
+/** What so many streams may receive at first. */
+const CROWD_BYTES = MAX_STREAMS * 256 * 1024;
+const CROWD_MEMORY = new MuxMemory({ maxBytes: CROWD_BYTES });
 /** Bytes joined into one write of the peer's transport, and kept before its streams have to wait. */
 const JOIN_BYTES = 65536;
 const HIGH_WATER_BYTES = 1 << 20;
@@ -48,8 +53,12 @@ export function startSession(transport: Transport, plan: SessionPlan): Session {
   return plan.contestant === "parley" ? startParley(transport, plan) : startLibp2p(transport, plan);
 }
 
-function startParley(transport: Transport, { role, onFlow }: SessionPlan): Session {
-  const session = new MuxSession(transport, { role, maxStreams: MAX_STREAMS });
+function startParley(transport: Transport, { role, onFlow, isCrowded }: SessionPlan): Session {
+  const session = new MuxSession(transport, {
+    role,
+    maxStreams: MAX_STREAMS,
+    ...isCrowded ? { maxBufferedBytes: CROWD_BYTES, memory: CROWD_MEMORY } : {},
+  });
   void (async () => {
     for await (const stream of session) onFlow(flowOf(stream));
   })();

@@ -1,9 +1,10 @@
 // Load of the mux races: `load.ts <contestant> <transport> <port> <folder> <plan>` prints what it
 // measured, as JSON.
 import { connect as connectNode } from "node:net";
-import { type Measured, Meter } from "../meter.ts";
+import { type Measured, Meter, warmUp } from "../meter.ts";
 import { SocketTransport } from "../../../net/socket/socket_transport.ts";
-import { memoryPair, type Transport } from "../../../net/transport/transport.ts";
+import { memoryPair } from "../../../net/transport/memory_pair.ts";
+import type { Transport } from "../../../net/transport/transport.ts";
 import { type Contestant, type Session, startLibp2pOverNode, startSession } from "./flows.ts";
 import { bulkRaw, rawConn, type RawEnd, sinkRaw } from "./raw.ts";
 import { answer, bulk, churn, openIdle, takeTurns } from "./work.ts";
@@ -14,7 +15,7 @@ export interface Plan {
   readonly mode: "bulk" | "churn" | "idle";
   /** Streams at once; idle ones in mode "idle". */
   readonly streams: number;
-  /** Bytes of each round in mode "bulk"; the last round counts, those before warm up. */
+  /** Bytes of each round in mode "bulk"; the first warms up, the others count. */
   readonly rounds: readonly number[];
   /** Time to measure for in the other modes. */
   readonly seconds: number;
@@ -30,6 +31,7 @@ const [contestant, transport, port, folder, json] = Deno.args as [
   string,
 ];
 const plan = JSON.parse(json) as Plan;
+const isCrowded = plan.mode === "idle";
 
 async function connect(): Promise<Deno.Conn> {
   const target = { hostname: "127.0.0.1", port: Number(port) };
@@ -61,7 +63,12 @@ async function openSession(): Promise<Session> {
   if (contestant === "libp2p-node") {
     const socket = connectNode(Number(port), "127.0.0.1");
     await new Promise((resolve) => socket.once("connect", resolve));
-    return startLibp2pOverNode(socket, { contestant: "libp2p", role: "client", onFlow: () => {} });
+    return startLibp2pOverNode(socket, {
+      contestant: "libp2p",
+      role: "client",
+      onFlow: () => {},
+      isCrowded,
+    });
   }
   let near: Transport;
   if (transport === "memory") {
@@ -71,40 +78,47 @@ async function openSession(): Promise<Session> {
       contestant: contestant as Contestant,
       role: "server",
       onFlow: (flow) => void answer(flow, plan.mode),
+      isCrowded,
     });
   } else near = wrap(await connect());
   return startSession(near, {
     contestant: contestant as Contestant,
     role: "client",
     onFlow: () => {},
+    isCrowded,
   });
 }
 
 /** Warms up, then measures. */
 async function measure(): Promise<Measured> {
-  const warmUp = plan.rounds.slice(0, -1);
-  const last = plan.rounds.at(-1)!;
   if (contestant.startsWith("raw")) {
     const end = await openRaw();
-    for (const bytes of warmUp) await bulkRaw(end, bytes);
-    const meter = new Meter(plan.serverPid);
-    return meter.read(await bulkRaw(end, last));
+    return await measureRounds((bytes) => bulkRaw(end, bytes));
   }
   const session = await openSession();
-  if (plan.mode === "idle") {
-    const turn = await openIdle(session, plan.streams);
-    await takeTurns(turn, 0.3);
-    const meter = new Meter(plan.serverPid);
-    return meter.read(await takeTurns(turn, plan.seconds));
+  if (plan.mode === "bulk") {
+    return await measureRounds((bytes) => bulk(session, plan.streams, bytes));
   }
   if (plan.mode === "churn") {
-    await churn(session, plan.streams, 0.5);
-    const meter = new Meter(plan.serverPid);
-    return meter.read(await churn(session, plan.streams, plan.seconds));
+    return await measureFor((goesOn) => churn(session, plan.streams, goesOn));
   }
-  for (const bytes of warmUp) await bulk(session, plan.streams, bytes);
+  const turn = await openIdle(session, plan.streams);
+  return await measureFor((goesOn) => takeTurns(turn, goesOn));
+}
+
+async function measureRounds(move: (bytes: number) => Promise<number>): Promise<Measured> {
+  await move(plan.rounds[0]!);
   const meter = new Meter(plan.serverPid);
-  return meter.read(await bulk(session, plan.streams, last));
+  let mib = 0;
+  for (const bytes of plan.rounds.slice(1)) mib += await move(bytes);
+  return meter.read(mib);
+}
+
+async function measureFor(work: (goesOn: () => boolean) => Promise<number>): Promise<Measured> {
+  await warmUp(plan.serverPid, work);
+  const meter = new Meter(plan.serverPid);
+  const end = performance.now() + plan.seconds * 1000;
+  return meter.read(await work(() => performance.now() < end));
 }
 
 console.log(JSON.stringify(await measure()));

@@ -13,11 +13,12 @@ const [contestant, transport, mode, folder, rounds] = Deno.args as [
   string,
 ];
 
+const isCrowded = mode === "idle";
 const onFlow = (flow: Flow) => void answer(flow, mode).catch(() => {});
 
 if (contestant === "libp2p-node") {
   const server = createServer((socket) => {
-    startLibp2pOverNode(socket, { contestant: "libp2p", role: "server", onFlow });
+    startLibp2pOverNode(socket, { contestant: "libp2p", role: "server", onFlow, isCrowded });
   });
   server.listen(0, "127.0.0.1", () => console.log((server.address() as { port: number }).port));
 } else await listen();
@@ -46,6 +47,7 @@ async function listen(): Promise<void> {
       contestant: contestant as Contestant,
       role: "server",
       onFlow,
+      isCrowded,
     });
   }
 }

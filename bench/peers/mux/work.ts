@@ -64,13 +64,16 @@ export async function bulk(session: Session, streams: number, bytes: number): Pr
   return bytes / 2 ** 20;
 }
 
-/** Opens, echoes a message, closes: with `width` at once. Returns how many streams there were. */
-export async function churn(session: Session, width: number, seconds: number): Promise<number> {
+/** Opens, echoes a message, closes, while `goesOn`: with `width` at once. Returns how often. */
+export async function churn(
+  session: Session,
+  width: number,
+  goesOn: () => boolean,
+): Promise<number> {
   let done = 0;
   const message = new Uint8Array(MESSAGE_BYTES);
-  const end = performance.now() + seconds * 1000;
   await Promise.all(Array.from({ length: width }, async () => {
-    while (performance.now() < end) {
+    while (goesOn()) {
       const flow = await session.open();
       let bytes = 0;
       const ended = flow.receive((part) => {
@@ -122,10 +125,9 @@ export async function openIdle(session: Session, idle: number): Promise<() => Pr
   return pingPong(await session.open());
 }
 
-/** Takes turns of a ping-pong; returns how many there were. */
-export async function takeTurns(turn: () => Promise<void>, seconds: number): Promise<number> {
-  const end = performance.now() + seconds * 1000;
+/** Takes turns of a ping-pong while `goesOn`; returns how many there were. */
+export async function takeTurns(turn: () => Promise<void>, goesOn: () => boolean): Promise<number> {
   let turns = 0;
-  for (; performance.now() < end; turns++) await turn();
+  for (; goesOn(); turns++) await turn();
   return turns;
 }

@@ -1,6 +1,7 @@
 // Streams: bulk, churn and idle streams of one connection, against a raw copy, libp2p's yamux and Go's.
 import type { Plan } from "../../peers/mux/load.ts";
 import type { Contest, Row, Turn } from "../contest.ts";
+import type { GoalName } from "../goals.ts";
 import { NO_GO, type Place, type Program, type Subject } from "../place.ts";
 
 const RAW = "raw copy";
@@ -34,26 +35,34 @@ export const mux: Subject = {
   ],
 };
 
+/** Goals of bulk by baseline. */
+const BULK_GOALS: Readonly<Record<string, GoalName>> = {
+  [RAW]: "mux bulk against raw",
+  [LIBP2P]: "mux bulk against libp2p",
+  [LIBP2P_NODE]: "mux bulk against libp2p",
+};
+
 function bulk(place: Place): Contest[] {
   const mib = place.settings.quick ? 32 : 256;
   return ["tcp", "tls", "memory"].flatMap((transport) =>
     [1, 64].map((streams) => {
+      const plan = { mode: "bulk", streams } as const;
       const names = [RAW, LIBP2P, ...transport === "tcp" ? [RAW_TRANSPORT, LIBP2P_NODE] : []];
+      const go = transport !== "memory" && {
+        [GO]: () =>
+          withGo(place, (path) => turn(place, GO, transport, plan, { server: path, load: path })),
+      };
       return {
-        work: `mux bulk ${transport}, ${mib} MiB over ${streams} ${
-          streams === 1 ? "stream" : "streams"
+        work: `mux bulk ${transport}, ${mib} MiB over ${
+          streams === 1 ? "1 stream" : `${streams} streams`
         }`,
         unit: "MiB",
-        contestants: contestants(place, [...names, OURS], transport, { mode: "bulk", streams }),
-        rows: names.map((baseline): Row => ({
+        contestants: { ...contestants(place, [...names, OURS], transport, plan), ...go },
+        rows: [...names, ...go ? [GO] : []].map((baseline): Row => ({
           ours: OURS,
           baseline,
           by: "both",
-          goal: baseline === RAW
-            ? "mux bulk against raw"
-            : baseline.includes("libp2p")
-            ? "mux bulk against libp2p"
-            : undefined,
+          goal: BULK_GOALS[baseline],
         })),
       };
     })
@@ -151,7 +160,7 @@ async function turn(
 ): Promise<Turn> {
   const { folder, settings } = place;
   const contestant = CONTESTANTS[name] ?? "";
-  const rounds = (settings.quick ? [16, 32] : [64, 256]).map((mib) => mib * 2 ** 20);
+  const rounds = (settings.quick ? [16, 32] : [64, 256, 256]).map((mib) => mib * 2 ** 20);
   const load = (port: string, serverPid: number) => {
     const whole: Plan = { ...plan, rounds, seconds: settings.seconds, serverPid };
     const args = [transport, port, folder, JSON.stringify(whole)];
@@ -167,6 +176,11 @@ async function turn(
       file: "mux/server.ts",
       args: [contestant, transport, plan.mode, folder, JSON.stringify(rounds)],
     }
-    : { file: "", runtime: [go.server, "server"], args: [transport, plan.mode, folder] };
+    : {
+      file: "",
+      runtime: [go.server, "server"],
+      // A load of Go's says first how much it sends.
+      args: [transport, plan.mode === "bulk" ? "counted" : plan.mode, folder],
+    };
   return await place.withServer(server, load);
 }

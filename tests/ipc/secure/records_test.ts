@@ -5,10 +5,11 @@ import {
   ASYNC_BYTES,
   nonceOf,
   type Opened,
+  RECORD_OVERHEAD_BYTES,
   RecordOpener,
   RecordSealer,
-  RecordType,
 } from "../../../ipc/secure/records.ts";
+import { RecordType } from "../../../ipc/secure/record_reader.ts";
 import { concat, newSeed, Random } from "../support.ts";
 import { Direction } from "./second_reading.ts";
 
@@ -22,8 +23,14 @@ function sealer(): RecordSealer {
   return new RecordSealer(TRAFFIC.slice(), 0);
 }
 
+async function sealAsync(sealer: RecordSealer, plain: Uint8Array): Promise<Uint8Array> {
+  const target = new Uint8Array(plain.length + RECORD_OVERHEAD_BYTES);
+  assertEquals(await sealer.sealAsync(target, plain), target.length);
+  return target;
+}
+
 function openFirst(bytes: Uint8Array, machine = opener()): Opened | null {
-  machine.push(bytes);
+  machine.input.push(bytes);
   return machine.next();
 }
 
@@ -136,7 +143,7 @@ Deno.test("RecordSealer keeps the order of numbers between small and large recor
   const plains = Array.from({ length: 6 }, (_, i) => random.bytes(i % 2 === 0 ? 9000 : 10));
   const records = await Promise.all(
     plains.map((plain, i) =>
-      i % 2 === 0 ? ours.sealAsync(plain) : ours.seal(RecordType.data, plain)
+      i % 2 === 0 ? sealAsync(ours, plain) : ours.seal(RecordType.data, plain)
     ),
   );
   for (const [i, record] of records.entries()) {
