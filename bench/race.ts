@@ -1,25 +1,30 @@
 // Runs the races: every table of docs/performance.md, or those that `--only` names.
 import { parseArgs } from "@std/cli/parse-args";
 import { type Outcome, runContest } from "./race/contest.ts";
+import { readmeSection } from "./race/headlines.ts";
 import { Place, type Settings, type Subject } from "./race/place.ts";
 import { canPin } from "./race/programs.ts";
-import { headLine, markdownTable, outcomeLine } from "./race/report.ts";
+import { headLine, markdownSection, outcomeLine, replaceSection } from "./race/report.ts";
 import { SUBJECTS } from "./race/subjects.ts";
 
 const HELP = `Usage: deno task bench:race [options]
 
+Everything takes an hour on a machine that does nothing else; --quick a third of that.
+
   --only TEXT     only works that begin with this; may be given more than once
   --quick         short turns, 3 pairs, a tenth of the connections and bytes
   --pairs N       turns of each contestant (5)
-  --seconds N     time of a turn in s (2; with --quick 0.5)
+  --seconds N     time of a turn in s (1; with --quick 0.5)
   --json          print every figure as JSON
-  --markdown      print the tables as docs/performance.md has them
+  --markdown      print the sections as docs/performance.md has them
+  --into FILE     put them in the place of those in a file; then deno fmt FILE
+  --readme FILE   put the section of a whole run into the README; then deno fmt FILE
   --list          print the works, run nothing
 
 Subjects: ${SUBJECTS.map(({ name }) => name).join(", ")}`;
 
 const flags = parseArgs(Deno.args, {
-  string: ["only", "pairs", "seconds"],
+  string: ["only", "pairs", "seconds", "into", "readme"],
   boolean: ["quick", "json", "markdown", "list", "help"],
   collect: ["only"],
   unknown: (name) => {
@@ -28,10 +33,14 @@ const flags = parseArgs(Deno.args, {
   },
 });
 const settings: Settings = {
-  seconds: Number(flags.seconds ?? (flags.quick ? 0.5 : 2)),
+  seconds: Number(flags.seconds ?? (flags.quick ? 0.5 : 1)),
   pairs: Number(flags.pairs ?? (flags.quick ? 3 : 5)),
   quick: flags.quick,
 };
+if (!(settings.seconds > 0) || !(settings.pairs >= 1)) {
+  console.error(`--seconds and --pairs must be numbers above 0\n\n${HELP}`);
+  Deno.exit(2);
+}
 
 /** Whether a work was asked for; a subject whose name does not fit is not even prepared. */
 function isWanted(work: string): boolean {
@@ -101,10 +110,16 @@ for (const subject of SUBJECTS.filter(mayBeWanted)) tables.set(subject, await ru
 if (flags.json) {
   console.log(JSON.stringify({ ...machine, outcomes: [...tables.values()].flat() }, null, 2));
 }
-if (flags.markdown) {
-  console.log(`${conditions}.\n`);
-  for (const [subject, outcomes] of tables) {
-    if (outcomes.length > 0) console.log(markdownTable(subject, outcomes));
-  }
+const sections = [...tables].filter(([, outcomes]) => outcomes.length > 0)
+  .map(([subject, outcomes]) => markdownSection(subject, outcomes, conditions));
+if (flags.markdown) console.log(sections.join("\n"));
+if (flags.into !== undefined) {
+  const document = sections.reduce(replaceSection, await Deno.readTextFile(flags.into));
+  await Deno.writeTextFile(flags.into, document);
+}
+if (flags.readme !== undefined) {
+  const section = readmeSection([...tables.values()].flat(), conditions);
+  const readme = replaceSection(await Deno.readTextFile(flags.readme), section);
+  await Deno.writeTextFile(flags.readme, readme);
 }
 Deno.exit(0);

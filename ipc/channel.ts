@@ -6,7 +6,12 @@ import { ClosedError } from "../errors.ts";
 import { setCallLine } from "./call_line.ts";
 import { CurrentLink } from "./current_link.ts";
 import { CallSlot } from "./link/call_slot.ts";
-import { type IpcMessage, type IpcReceiveOptions, iterate } from "./link/inbox.ts";
+import {
+  type IpcMessage,
+  type IpcReceiveBatchOptions,
+  type IpcReceiveOptions,
+  iterate,
+} from "./link/inbox.ts";
 import type { IpcLink } from "./link/link.ts";
 import type { LinkOptions } from "./link/options.ts";
 import type { IpcQueryHandler } from "./link/query_context.ts";
@@ -18,7 +23,7 @@ import { type IpcStatus, type IpcStatusEvent, StatusFeed } from "./observe/statu
 import { IpcTally } from "./observe/tally.ts";
 import { abortError, refuseClose, type ResolvedIpcOptions } from "./options.ts";
 import type { HandshakeReason } from "./secure/hello.ts";
-import { sendMessage, sendQuery } from "./sending.ts";
+import { type IpcBatchMessage, sendMessage, sendMessages, sendQuery } from "./sending.ts";
 
 /** What an {@linkcode IpcChannel} and the class that extends it both work with. */
 export class ChannelParts {
@@ -171,6 +176,18 @@ export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMe
   }
 
   /**
+   * Sends messages one after the other, with nothing in between, and checks all of them before. Waits
+   * as {@linkcode send} does for one message of their size, so a batch may be larger than
+   * `maxQueuedBytes`.
+   *
+   * @throws as {@linkcode send} does; when one message cannot be sent, none was sent
+   * @throws {TypeError} when `messages` are no messages
+   */
+  sendBatch(messages: Iterable<IpcBatchMessage>): Promise<void> {
+    return sendMessages(this.#parts.current, messages);
+  }
+
+  /**
    * Resolves when the other process has received all that was written before. Rejects, once for
    * each loss, when a connection was lost with messages that may not have arrived.
    *
@@ -187,6 +204,22 @@ export abstract class IpcChannel implements AsyncDisposable, AsyncIterable<IpcMe
    */
   receive(options?: IpcReceiveOptions): Promise<IpcMessage | null> {
     return this.#parts.current.inbox.read(options);
+  }
+
+  /**
+   * Waits for messages and returns all that are here, at least one, in the order in which
+   * {@linkcode receive} would return them; `null` at the end. Waits and ends as
+   * {@linkcode receive} does.
+   *
+   * @throws as {@linkcode receive} does
+   */
+  receiveBatch(options?: IpcReceiveBatchOptions): Promise<IpcMessage[] | null> {
+    return this.#parts.current.inbox.readBatch(options);
+  }
+
+  /** Iterates over batches to the end of the messages. */
+  batches(): AsyncIterableIterator<IpcMessage[], undefined> {
+    return iterate(() => this.#parts.current.inbox.readBatch());
   }
 
   /**

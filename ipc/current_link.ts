@@ -94,6 +94,15 @@ export class CurrentLink implements Sender, CallSender {
     return link.send(type, data);
   }
 
+  /** Sends messages as {@linkcode send} sends one. */
+  sendBatch(messages: readonly IpcMessage[]): Promise<void> {
+    if (this.#refusal !== null) return ignoreRejection(Promise.reject(this.#refusal));
+    const link = this.#link;
+    if (link === null || !link.isOpen) return ignoreRejection(this.#sendBatchLater(messages));
+    this.#sent += messages.length;
+    return link.sendBatch(messages);
+  }
+
   /** Sends a query; without a link it waits for one, within the time of the answer. */
   query(data: Uint8Array, timeoutMs: number, signal?: AbortSignal): Promise<Uint8Array> {
     if (this.#refusal !== null) return Promise.reject(this.#refusal);
@@ -160,6 +169,12 @@ export class CurrentLink implements Sender, CallSender {
     const link = await this.#waitForLink({ timeoutMs: this.#writeTimeoutMs }, noLinkToSend);
     this.#sent++;
     await link.send(type, data);
+  }
+
+  async #sendBatchLater(messages: readonly IpcMessage[]): Promise<void> {
+    const link = await this.#waitForLink({ timeoutMs: this.#writeTimeoutMs }, noLinkToSend);
+    this.#sent += messages.length;
+    await link.sendBatch(messages);
   }
 
   /** Asks over the next link, within the time that is left then. */

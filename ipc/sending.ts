@@ -1,6 +1,7 @@
 // Checks what a caller sends or asks: the same for a client, a pair and each client of a server.
-import { checkDurationMs, checkInteger } from "../options/check.ts";
+import { checkDurationMs, checkInteger, checkIterable } from "../options/check.ts";
 import { checkWaitNames } from "../options/names.ts";
+import type { IpcMessage } from "./link/inbox.ts";
 import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
 import { MAX_TAG } from "./protocol/frames.ts";
 
@@ -8,8 +9,18 @@ import { MAX_TAG } from "./protocol/frames.ts";
 export interface Sender {
   /** Sends a message. */
   send(type: number, data: Uint8Array): Promise<void>;
+  /** Sends messages one after the other. */
+  sendBatch(messages: readonly IpcMessage[]): Promise<void>;
   /** Sends a query, and resolves with its answer. */
   query(data: Uint8Array, timeoutMs: number, signal?: AbortSignal): Promise<Uint8Array>;
+}
+
+/** A message of a batch that is sent: what `send` takes. A received message is one too. */
+export interface IpcBatchMessage {
+  /** 1 to 4294967295, as both sides agree. */
+  readonly type: number;
+  /** Its data; a text is UTF-8. */
+  readonly data: Uint8Array | string;
 }
 
 /** Checks a message and sends it. What is wrong with it rejects. */
@@ -22,6 +33,30 @@ export function sendMessage(to: Sender, type: number, data: Uint8Array | string)
   } catch (error) {
     return Promise.reject(error);
   }
+}
+
+/** Checks messages and sends them, or none of them. What is wrong with one rejects. */
+export function sendMessages(to: Sender, messages: Iterable<IpcBatchMessage>): Promise<void> {
+  try {
+    checkIterable("Cannot write", "messages", messages);
+    const checked: IpcMessage[] = [];
+    for (const message of messages) checked.push(toMessage(message));
+    return to.sendBatch(checked);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+function toMessage(message: IpcBatchMessage): IpcMessage {
+  if (typeof message !== "object" || message === null) {
+    throw new TypeError(
+      `Cannot write: a message must be an object with "type" and "data", got ${typeof message}`,
+    );
+  }
+  return {
+    type: checkInteger("Cannot write", "type", message.type, 1, MAX_TAG),
+    data: toBytes("Cannot write", message.data),
+  };
 }
 
 /**

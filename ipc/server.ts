@@ -16,7 +16,7 @@ import { type Endpoint, findEndpoint } from "./endpoint/endpoint.ts";
 import { claimEndpoint } from "./endpoint/network.ts";
 import { SecretSource } from "./endpoint/secrets.ts";
 import { CallSlot } from "./link/call_slot.ts";
-import { type IpcReceiveOptions, iterate } from "./link/inbox.ts";
+import { type IpcReceiveBatchOptions, type IpcReceiveOptions, iterate } from "./link/inbox.ts";
 import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
 import { probe } from "./link/pings.ts";
 import { shortestMs } from "./link/watch.ts";
@@ -208,6 +208,22 @@ export class IpcServer implements AsyncDisposable, AsyncIterable<IpcServerMessag
    */
   receive(options: IpcReceiveOptions = {}): Promise<IpcServerMessage | null> {
     return this.#messages.read(options);
+  }
+
+  /**
+   * Waits for messages of any client and returns all that are here, at least one, in the order in which
+   * {@linkcode receive} would return them; `null` at the end. Waits and ends as
+   * {@linkcode receive} does.
+   *
+   * @throws as {@linkcode receive} does
+   */
+  receiveBatch(options?: IpcReceiveBatchOptions): Promise<IpcServerMessage[] | null> {
+    return this.#messages.readBatch(options);
+  }
+
+  /** Iterates over batches to the end of the messages. */
+  batches(): AsyncIterableIterator<IpcServerMessage[], undefined> {
+    return iterate(() => this.#messages.readBatch());
   }
 
   /**

@@ -4,7 +4,13 @@ import type { Address } from "../net/transport/transport.ts";
 import type { IpcLinkStats } from "../stats/data/snapshots.ts";
 import { setCallLine } from "./call_line.ts";
 import { CallSlot } from "./link/call_slot.ts";
-import { Inbox, type IpcMessage, type IpcReceiveOptions, iterate } from "./link/inbox.ts";
+import {
+  Inbox,
+  type IpcMessage,
+  type IpcReceiveBatchOptions,
+  type IpcReceiveOptions,
+  iterate,
+} from "./link/inbox.ts";
 import { IpcLink } from "./link/link.ts";
 import type { LinkLimits } from "./link/options.ts";
 import type { IpcQueryOptions } from "./link/outgoing_queries.ts";
@@ -13,7 +19,7 @@ import type { IpcTally } from "./observe/tally.ts";
 import { abortError, CLIENT_CLOSE_NAMES, refuseClose } from "./options.ts";
 import { ClosingReason } from "./protocol/frames.ts";
 import type { FrameLink } from "./secure/frame_link.ts";
-import { sendMessage, sendQuery } from "./sending.ts";
+import { type IpcBatchMessage, sendMessage, sendMessages, sendQuery } from "./sending.ts";
 import type { SharedInbox } from "./shared_inbox.ts";
 
 /** A message from one of a server's clients. */
@@ -120,6 +126,18 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
     return sendMessage(this.link, type, data);
   }
 
+  /**
+   * Sends messages one after the other, with nothing in between, and checks all of them before. Waits
+   * as {@linkcode send} does for one message of their size, so a batch may be larger than
+   * `maxQueuedBytes`.
+   *
+   * @throws as {@linkcode send} does; when one message cannot be sent, none was sent
+   * @throws {TypeError} when `messages` are no messages
+   */
+  sendBatch(messages: Iterable<IpcBatchMessage>): Promise<void> {
+    return sendMessages(this.link, messages);
+  }
+
   /** Resolves when the client's process has received all that was written before. */
   flush(): Promise<void> {
     return this.link.confirm();
@@ -131,6 +149,22 @@ export class IpcServerClient implements AsyncIterable<IpcServerMessage>, AsyncDi
    */
   receive(options?: IpcReceiveOptions): Promise<IpcServerMessage | null> {
     return this.inbox.read(options);
+  }
+
+  /**
+   * Waits for this client's messages and returns all that are here, at least one, in the order in which
+   * {@linkcode receive} would return them; `null` at the end. Waits and ends as
+   * {@linkcode receive} does.
+   *
+   * @throws as {@linkcode receive} does
+   */
+  receiveBatch(options?: IpcReceiveBatchOptions): Promise<IpcServerMessage[] | null> {
+    return this.inbox.readBatch(options);
+  }
+
+  /** Iterates over batches to the end of the messages. */
+  batches(): AsyncIterableIterator<IpcServerMessage[], undefined> {
+    return iterate(() => this.inbox.readBatch());
   }
 
   /**

@@ -5,8 +5,10 @@ import { Fifo } from "../collections/fifo.ts";
 import {
   type Inbox,
   type IpcMessage,
+  type IpcReceiveBatchOptions,
   type IpcReceiveOptions,
   readTimeout,
+  receiveBatch,
   refuseWait,
   type SharedReaders,
   WaitingReads,
@@ -37,11 +39,16 @@ export class SharedInbox<T extends IpcMessage> implements SharedReaders<T> {
   read(options: IpcReceiveOptions): Promise<T | null> {
     const refused = refuseWait(options);
     if (refused !== null) return refused;
-    const message = this.#take();
+    const message = this.take();
     if (message !== undefined) return Promise.resolve(message);
     if (this.#ended) return Promise.resolve(null);
     if (options.timeoutMs === 0) return Promise.reject(readTimeout(0));
     return this.#reads.wait(options);
+  }
+
+  /** Waits for messages and takes all that are here; `null` at the end. See `IpcServer.receiveBatch`. */
+  readBatch(options?: IpcReceiveBatchOptions): Promise<T[] | null> {
+    return receiveBatch(this, options);
   }
 
   /** Hands a message to the read that waits longest; `false` when none waits. */
@@ -62,8 +69,8 @@ export class SharedInbox<T extends IpcMessage> implements SharedReaders<T> {
     this.#reads.end(null);
   }
 
-  /** One message of the inbox whose turn it is. */
-  #take(): T | undefined {
+  /** One message of the inbox whose turn it is, if there is one. */
+  take(): T | undefined {
     for (let inbox = this.#ready.shift(); inbox !== undefined; inbox = this.#ready.shift()) {
       const message = inbox.take();
       if (inbox.size > 0) this.#ready.push(inbox);

@@ -67,8 +67,9 @@ const LONGEST_MS = 4000;
 export async function warmUp(
   serverPid: number,
   work: (goesOn: () => boolean) => Promise<number>,
+  micros: number = WARM_UP_MICROS,
 ): Promise<void> {
-  await untilTaken(serverPid, WARM_UP_MICROS, work);
+  await untilTaken(serverPid, micros, work);
 }
 
 /**

@@ -74,12 +74,17 @@ export async function runContest(contest: Contest, pairs: number): Promise<Outco
   for (let pair = 0; pair < pairs; pair++) {
     for (const [name, take] of Object.entries(contest.contestants)) {
       if (absent.has(name)) continue;
-      const turn = await take();
+      const turn = await take().catch(failure);
       if (typeof turn === "string") absent.set(name, turn);
       else turns.set(name, [...turns.get(name) ?? [], turn]);
     }
   }
   return contest.rows.map((row) => outcomeOf(contest, row, turns, absent));
+}
+
+/** A turn that fails is no reason to lose all others. */
+function failure(error: unknown): string {
+  return `it failed: ${error instanceof Error ? error.message : error}`;
 }
 
 function outcomeOf(

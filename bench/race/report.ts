@@ -44,8 +44,12 @@ function line(cells: readonly string[]): string {
     .join(" ").trimEnd();
 }
 
-/** Returns the table of a subject as the documentation has it. */
-export function markdownTable(subject: Subject, outcomes: readonly Outcome[]): string {
+/** Returns the section of a subject as the documentation has it: its title, what it is, its table. */
+export function markdownSection(
+  subject: Subject,
+  outcomes: readonly Outcome[],
+  conditions: string,
+): string {
   const head = ["work", "against", "goal", "ratio", "wall clock", "ours", "verdict"];
   const rows = outcomes.map((outcome) => {
     const { ratio, wall, each, verdict, why } = outcome;
@@ -66,7 +70,18 @@ export function markdownTable(subject: Subject, outcomes: readonly Outcome[]): s
     "",
     ...[head, head.map(() => "---"), ...rows].map((cells) => `| ${cells.join(" | ")} |`),
     "",
+    `${conditions}.`,
+    "",
   ].join("\n");
+}
+
+/** Puts a section in the place of the one with the same title, or at the end of a document. */
+export function replaceSection(document: string, section: string): string {
+  const title = section.slice(0, section.indexOf("\n") + 1);
+  const start = document.indexOf(title);
+  if (start === -1) return `${document}\n${section}`;
+  const end = document.indexOf("\n## ", start);
+  return document.slice(0, start) + section + (end === -1 ? "" : document.slice(end));
 }
 
 function subjectOf({ work, ours }: Outcome): string {

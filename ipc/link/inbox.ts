@@ -1,9 +1,9 @@
 // Inbox: holds received messages until they are read, and reads until a message comes.
 import { systemClock } from "../../async/clock.ts";
 import { watchWait } from "../../async/wait.ts";
-import { checkWaitNames } from "../../options/names.ts";
+import { checkOptionNames, checkWaitNames, type OptionNames } from "../../options/names.ts";
 import { TimeoutError } from "../../errors.ts";
-import { checkDurationMs } from "../../options/check.ts";
+import { checkDurationMs, checkInteger } from "../../options/check.ts";
 import { Fifo } from "../../collections/fifo.ts";
 
 /** Bytes that a message counts beside its data, so that empty messages are bounded too. */
@@ -25,6 +25,18 @@ export interface IpcReceiveOptions {
    */
   timeoutMs?: number | undefined;
 }
+
+/** How a wait for a batch of messages may end early, and how large the batch may be. */
+export interface IpcReceiveBatchOptions extends IpcReceiveOptions {
+  /** Most messages in the batch, 1 and more. @default {Infinity: all that are here} */
+  maxMessages?: number | undefined;
+}
+
+const BATCH_NAMES: OptionNames<IpcReceiveBatchOptions> = {
+  signal: true,
+  timeoutMs: true,
+  maxMessages: true,
+};
 
 /** One wait. */
 interface Waiter<T> {
@@ -211,6 +223,11 @@ export class Inbox<T extends IpcMessage> implements MessageSink {
     return this.#reads.wait(options);
   }
 
+  /** Waits for messages and takes all that are here; `null` at the end. */
+  readBatch(options?: IpcReceiveBatchOptions): Promise<T[] | null> {
+    return receiveBatch(this, options);
+  }
+
   /**
    * No more messages come: once those here are read, readers get `error`, or the end for `null`.
    */
@@ -225,6 +242,38 @@ export class Inbox<T extends IpcMessage> implements MessageSink {
   iterate(): AsyncIterableIterator<T, undefined> {
     return iterate(() => this.read());
   }
+}
+
+/** Messages that can be waited for, and taken while there are some. */
+interface MessageQueue<T extends IpcMessage> {
+  /** Waits for the next message; `null` at the end. */
+  read(options: IpcReceiveOptions): Promise<T | null>;
+  /** The next message, if there is one. */
+  take(): T | undefined;
+}
+
+/**
+ * Waits for a message as any other read, and takes with it what is behind it. The link hands over all
+ * messages of a chunk before a wait goes on that the first of them ended.
+ */
+export async function receiveBatch<T extends IpcMessage>(
+  queue: MessageQueue<T>,
+  options: IpcReceiveBatchOptions = {},
+): Promise<T[] | null> {
+  checkOptionNames("Cannot receive", options, BATCH_NAMES);
+  const { maxMessages = Infinity, ...wait } = options;
+  if (maxMessages !== Infinity) {
+    checkInteger("Cannot receive", "maxMessages", maxMessages, 1, 2 ** 31);
+  }
+  const first = await queue.read(wait);
+  if (first === null) return null;
+  const batch: T[] = [first];
+  while (batch.length < maxMessages) {
+    const message = queue.take();
+    if (message === undefined) break;
+    batch.push(message);
+  }
+  return batch;
 }
 
 /** Iterates by reading until `null`. */

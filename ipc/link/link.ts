@@ -13,6 +13,7 @@ import {
   TAKES_STREAMS_TAG,
 } from "../protocol/frames.ts";
 import { cutShort, type FrameLink } from "../secure/frame_link.ts";
+import type { IpcMessage } from "./inbox.ts";
 import { IncomingQueries } from "./incoming_queries.ts";
 import { frameError, tooLarge } from "./link_errors.ts";
 import { type CloseLinkOptions, LinkLifecycle } from "./lifecycle.ts";
@@ -159,6 +160,17 @@ export class IpcLink implements Swept {
     if (refused !== null) return ignoreRejection(Promise.reject(refused));
     this.#traffic.messagesOut++;
     return this.#outbox.push(FrameKind.message, type, data);
+  }
+
+  /** Sends messages one after the other, or none; see {@linkcode Outbox.pushBatch}. */
+  sendBatch(messages: readonly IpcMessage[]): Promise<void> {
+    for (const { data } of messages) {
+      const refused = this.#refuseSend(data);
+      if (refused !== null) return ignoreRejection(Promise.reject(refused));
+    }
+    if (!this.#lifecycle.isOpen) return ignoreRejection(Promise.reject(this.#lifecycle.gone));
+    this.#traffic.messagesOut += messages.length;
+    return this.#outbox.pushBatch(FrameKind.message, messages);
   }
 
   /** Sends a query, and resolves with its answer. */

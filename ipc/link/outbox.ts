@@ -1,10 +1,10 @@
 // Outbox: frames on their way out, in order, bounded in bytes, joined into few writes.
-import { HUGE_BYTES, LARGE_BYTES, returnBuffer } from "../../collections/buffers.ts";
+import { HUGE_BYTES, LARGE_BYTES, returnBuffer } from "../../net/transport/buffers.ts";
 import { ignoreRejection, rejected } from "../../async/rejections.ts";
 import { ClosedError } from "../../errors.ts";
 import { Fifo } from "../../collections/fifo.ts";
 import type { SendRoom } from "../../connection/types.ts";
-import { PendingBytes, type Segment } from "../../collections/pending_bytes.ts";
+import { PendingBytes, type Segment } from "../../net/transport/pending_bytes.ts";
 import { FRAME_HEAD_BYTES, type FrameKind, writeFrameHead } from "../protocol/frames.ts";
 import type { FrameLink } from "../secure/frame_link.ts";
 
@@ -19,6 +19,13 @@ const QUIET_TURNS = 4;
 
 /** What every push below the high-water mark returns: one promise for all. */
 const ACCEPTED: Promise<void> = Promise.resolve();
+
+/** What a frame of a message says. */
+export interface FrameContent {
+  /** Type of the message. */
+  readonly type: number;
+  readonly data: Uint8Array;
+}
 
 /** How an outbox works with its owner. */
 export interface OutboxOptions {
@@ -106,17 +113,40 @@ export class Outbox implements SendRoom {
    * @throws {ClosedError} `ERR_SLOW_CONSUMER` when more than `maxQueuedBytes` are queued
    */
   push(kind: FrameKind, tag: number, data: Uint8Array): Promise<void> {
-    if (this.#failure !== null) return rejected(this.#failure);
+    const refused = this.#refuse(data.length);
+    return refused === null ? this.#accepted(this.#add(kind, tag, data)) : rejected(refused);
+  }
+
+  /**
+   * Adds frames of one kind, one after the other. Waits as {@linkcode push} does for one frame of their
+   * size.
+   *
+   * @throws {ClosedError} `ERR_SLOW_CONSUMER` when more than `maxQueuedBytes` are queued
+   */
+  pushBatch(kind: FrameKind, frames: readonly FrameContent[]): Promise<void> {
+    const refused = this.#refuse(frames.reduce((bytes, { data }) => bytes + data.length, 0));
+    if (refused !== null) return rejected(refused);
+    let written: Promise<void> | null = null;
+    // They are written in order: the last one that is sent from where it lies is written last.
+    for (const { type, data } of frames) written = this.#add(kind, type, data) ?? written;
+    return this.#accepted(written);
+  }
+
+  /** Returns why `bytes` more are not taken, or `null`. */
+  #refuse(bytes: number): Error | null {
+    if (this.#failure !== null) return this.#failure;
     const before = this.queuedBytes;
     const { maxQueuedBytes } = this.#options;
     // A message larger than the whole outbox may go alone: the peer's limit bounds it. Queries and
     // answers that are queued are not the writer's, nor are streams: it has waited for its own.
-    if (this.#room !== null && before - this.streamBytes + data.length > maxQueuedBytes) {
-      const error = slowConsumer(before, maxQueuedBytes);
-      this.#options.onError(error);
-      return rejected(error);
-    }
-    const written = this.#add(kind, tag, data);
+    if (this.#room === null || before - this.streamBytes + bytes <= maxQueuedBytes) return null;
+    const error = slowConsumer(before, maxQueuedBytes);
+    this.#options.onError(error);
+    return error;
+  }
+
+  /** What a push waits for, once its data is added and `written` says when its bytes may change. */
+  #accepted(written: Promise<void> | null): Promise<void> {
     if (!this.full) return written ?? ACCEPTED;
     const room = this.waitForRoom();
     return written === null ? room : ignoreRejection(Promise.all([written, room]).then(() => {}));

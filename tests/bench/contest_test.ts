@@ -2,8 +2,9 @@
 import { assertEquals } from "@std/assert";
 import { type Contest, judge, runContest, spreadOf, type Turn } from "../../bench/race/contest.ts";
 import { GOALS } from "../../bench/race/goals.ts";
+import { HEADLINES } from "../../bench/race/headlines.ts";
 import { Place } from "../../bench/race/place.ts";
-import { outcomeLine } from "../../bench/race/report.ts";
+import { outcomeLine, replaceSection } from "../../bench/race/report.ts";
 import { SUBJECTS } from "../../bench/race/subjects.ts";
 
 /** A contestant that takes these turns, one after the other. */
@@ -62,6 +63,16 @@ Deno.test("a contestant that is not at hand skips its rows, and says why", async
   assertEquals(outcomeLine(outcome!).endsWith("skipped: it is not at hand"), true);
 });
 
+Deno.test("a contestant that fails once is out of the race, and the others go on", async () => {
+  let taken = 0;
+  const contest = contestOf({
+    theirs: taking({ serverMicros: 1 }, { serverMicros: 1 }),
+    ours: () => taken++ === 0 ? Promise.resolve({ serverMicros: 1 }) : Promise.reject(Error("no")),
+  }, { by: "server" });
+  const [outcome] = await runContest(contest, 2);
+  assertEquals([outcome!.verdict, outcome!.why], ["skipped", "it failed: no"]);
+});
+
 Deno.test("a goal inside the spread is neither met nor missed", () => {
   const spread = { median: 1, least: 0.9, greatest: 1.2 };
   assertEquals(judge(spread, { atLeast: 0.9 }), "met");
@@ -76,12 +87,14 @@ Deno.test("spreadOf() takes the middle of two as the median", () => {
   assertEquals(spreadOf([4, 1, 3, 2]), { median: 2.5, least: 1, greatest: 4 });
 });
 
-Deno.test("every row compares contestants of its contest, and every goal is that of a row", async () => {
+Deno.test("every row compares contestants of its contest, and there is a row for each goal and headline", async () => {
   const goals = new Set<string>();
+  const found = new Set<string>();
   for (const quick of [false, true]) {
     await using place = await Place.open({ seconds: 1, pairs: 1, quick });
     for (const subject of SUBJECTS) {
       for (const { work, contestants, rows } of subject.contests(place)) {
+        for (const row of rows) found.add(`${work}: ${row.ours}, ${row.baseline}`);
         assertEquals(work.startsWith(subject.name), true, work);
         for (const { ours, baseline, goal } of rows) {
           assertEquals(ours in contestants && baseline in contestants, true, `${work}: ${ours}`);
@@ -91,4 +104,20 @@ Deno.test("every row compares contestants of its contest, and every goal is that
     }
   }
   assertEquals([...goals].sort(), Object.keys(GOALS).sort());
+  for (const { work, ours, baseline } of HEADLINES) {
+    assertEquals(found.has(`${work}: ${ours}, ${baseline}`), true, `no row for "${work}"`);
+  }
+});
+
+Deno.test("replaceSection() changes the section with the title, and no other", () => {
+  const document = "# Title\n\n## One\n\nold\n\n## Two\n\nold\n";
+  assertEquals(
+    replaceSection(document, "## One\n\nnew\n"),
+    "# Title\n\n## One\n\nnew\n\n## Two\n\nold\n",
+  );
+  assertEquals(
+    replaceSection(document, "## Two\n\nnew\n"),
+    "# Title\n\n## One\n\nold\n\n## Two\n\nnew\n",
+  );
+  assertEquals(replaceSection(document, "## Three\n"), `${document}\n## Three\n`);
 });

@@ -1,5 +1,5 @@
 // Guard of speed: what a message costs a server, against the raw loop, by processor time.
-import { assert } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { type Outcome, runContest } from "../../bench/race/contest.ts";
 import { Place } from "../../bench/race/place.ts";
 import { echoContest } from "../../bench/race/subjects/echo.ts";
@@ -14,7 +14,7 @@ const PART = 0.5;
  * Few connections: each read of the loop has all that is in flight on one, however the system
  * schedules the two processes.
  */
-const PLAN = { messageBytes: 64, inFlight: 64, connections: 4, serverMicros: 300_000 };
+const PLAN = { messageBytes: 64, inFlight: 64, connections: 4, serverMicros: 250_000 };
 
 /** Runs before a failure counts: other work on the machine comes and goes. */
 const ATTEMPTS = 3;
@@ -40,7 +40,7 @@ Deno.test({
     let slow: Outcome[] = [];
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const outcomes = await runContest(contest, 1);
-      assert(outcomes.length > 0);
+      for (const { why } of outcomes) assertEquals(why, undefined);
       slow = outcomes.filter((outcome) => !(outcome.ratio!.median >= floorOf(outcome)));
       if (slow.length === 0) return;
     }

@@ -9,7 +9,7 @@ export interface Plan {
   readonly inFlight: number;
   readonly messageBytes: number;
   readonly seconds: number;
-  /** Processor time of the server after which it ends, in µs, in place of a time. */
+  /** Processor time of the server that it warms up for, and works for in place of a time, in µs. */
   readonly serverMicros?: number | undefined;
   readonly framing: "lines" | "lengths";
   /** Process of the server, whose processor time is measured with ours. */
@@ -76,7 +76,7 @@ async function runAll(goesOn: () => boolean): Promise<number> {
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
-await warmUp(plan.serverPid, runAll);
+await warmUp(plan.serverPid, runAll, plan.serverMicros);
 const meter = new Meter(plan.serverPid);
 const end = performance.now() + plan.seconds * 1000;
 const done = plan.serverMicros === undefined

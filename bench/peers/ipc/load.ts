@@ -13,6 +13,8 @@ import { type Measured, Meter, warmUp } from "../meter.ts";
 export interface Plan {
   /** Queries with answers, or messages one way. */
   readonly kind: "query" | "one-way";
+  /** Messages that one way sends at once; the server takes them by batches when they are several. */
+  readonly batch: number;
   readonly inFlight: number;
   readonly messageBytes: number;
   readonly seconds: number;
@@ -29,13 +31,14 @@ const text = new TextDecoder().decode(data);
 interface Side {
   /** Asks and checks the answer. */
   ask(): Promise<void>;
-  /** Sends one message. */
+  /** Sends as many messages as the plan says at once. */
   send(): Promise<void>;
   /** Waits until all that was sent has arrived, and returns how much that is. */
   arrived(): Promise<number>;
 }
 
 async function parley(): Promise<Side> {
+  const batch = Array.from({ length: plan.batch }, () => ({ type: 1, data }));
   const client = await connectIpc({ name: "race", path, encryption: contestant === "parley" });
   return {
     async ask() {
@@ -44,7 +47,7 @@ async function parley(): Promise<Side> {
         throw new Error("Wrong answer");
       }
     },
-    send: () => client.send(1, data),
+    send: () => plan.batch === 1 ? client.send(1, data) : client.sendBatch(batch),
     async arrived() {
       await client.flush();
       return Number(new TextDecoder().decode(await client.query("")));
@@ -82,7 +85,7 @@ async function operate(side: Side, goesOn: () => boolean): Promise<number> {
     await Promise.all(Array.from({ length: plan.inFlight }, loop));
   } else {
     const before = await side.arrived();
-    for (; goesOn(); done++) await side.send();
+    for (; goesOn(); done += plan.batch) await side.send();
     const count = await side.arrived() - before;
     if (count !== done) throw new Error(`${count} of ${done} messages arrived`);
   }

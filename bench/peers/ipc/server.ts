@@ -1,4 +1,5 @@
-// Servers of the IPC race: `server.ts <contestant> <path>` answers what it gets, and says so once it listens.
+// Servers of the IPC races: `server.ts <contestant> <path> <batch>` answers what it gets, and says so
+// once it listens; it receives by batches unless a batch is 1.
 import { createServer, type Socket } from "node:net";
 import {
   createMessageConnection,
@@ -7,7 +8,7 @@ import {
 } from "vscode-jsonrpc/node";
 import { listenIpc } from "../../../ipc/mod.ts";
 
-const [contestant, path] = Deno.args as [string, string];
+const [contestant, path, batch] = Deno.args as [string, string, string];
 
 switch (contestant) {
   case "raw":
@@ -69,5 +70,9 @@ async function serveParley(encryption: boolean): Promise<void> {
     onQuery: (data) => data.length === 0 ? `${count}` : data,
   });
   console.log("listening");
-  for await (const _message of server) count++;
+  if (batch === "1") {
+    for await (const _message of server) count++;
+  } else {
+    for await (const messages of server.batches()) count += messages.length;
+  }
 }

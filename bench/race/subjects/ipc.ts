@@ -8,6 +8,8 @@ const RAW = "raw loop";
 const JSON_RPC = "vscode-jsonrpc, plain";
 const ENCRYPTED = "encrypted";
 const PLAIN = "plain";
+const ENCRYPTED_BATCHES = "encrypted, by batches of 64";
+const PLAIN_BATCHES = "plain, by batches of 64";
 const AES = "AES-256-GCM alone";
 
 /** Names of the contestants in `bench/peers/ipc`. */
@@ -16,9 +18,11 @@ const CONTESTANTS: Readonly<Record<string, string>> = {
   [JSON_RPC]: "jsonrpc",
   [ENCRYPTED]: "parley",
   [PLAIN]: "parley-plain",
+  [ENCRYPTED_BATCHES]: "parley",
+  [PLAIN_BATCHES]: "parley-plain",
 };
 
-type Work = Omit<Plan, "seconds" | "serverPid">;
+type Work = Pick<Plan, "kind" | "inFlight" | "messageBytes">;
 
 /** The subject. */
 export const ipc: Subject = {
@@ -65,7 +69,12 @@ function oneWay(place: Place, messageBytes: number): Contest {
   const work: Work = { kind: "one-way", inFlight: 1, messageBytes };
   const small = messageBytes <= 1024;
   const aes = messageBytes === 65_536;
-  const names = [RAW, ...small ? [JSON_RPC] : [], PLAIN, ENCRYPTED];
+  const names = [
+    RAW,
+    ...small ? [JSON_RPC, PLAIN_BATCHES, ENCRYPTED_BATCHES] : [],
+    PLAIN,
+    ENCRYPTED,
+  ];
   return {
     work: `ipc one way ${sizeText(messageBytes)}`,
     unit: "message",
@@ -78,7 +87,14 @@ function oneWay(place: Place, messageBytes: number): Contest {
       ...aes
         ? [{ ours: ENCRYPTED, baseline: AES, by: "both", goal: "ipc one way against AES" } as const]
         : [],
-      ...small ? [{ ours: ENCRYPTED, baseline: JSON_RPC, by: "both" } as const] : [],
+      ...small
+        ? [
+          { ours: ENCRYPTED, baseline: JSON_RPC, by: "both" },
+          { ours: ENCRYPTED_BATCHES, baseline: ENCRYPTED, by: "both" },
+          { ours: PLAIN_BATCHES, baseline: PLAIN, by: "both" },
+          { ours: PLAIN_BATCHES, baseline: RAW, by: "both" },
+        ] as const
+        : [],
       { ours: PLAIN, baseline: RAW, by: "both" },
     ],
   };
@@ -100,8 +116,10 @@ function contestants(
 function turn(place: Place, name: string, work: Work): Promise<Turn> {
   const contestant = CONTESTANTS[name]!;
   const path = place.socketPath();
-  return place.withServer({ file: "ipc/server.ts", args: [contestant, path] }, (_, serverPid) => {
-    const plan: Plan = { ...work, seconds: place.settings.seconds, serverPid };
+  const batch = name === ENCRYPTED_BATCHES || name === PLAIN_BATCHES ? 64 : 1;
+  const server = { file: "ipc/server.ts", args: [contestant, path, String(batch)] };
+  return place.withServer(server, (_, serverPid) => {
+    const plan: Plan = { ...work, batch, seconds: place.settings.seconds, serverPid };
     return place.load({ file: "ipc/load.ts", args: [contestant, path, JSON.stringify(plan)] });
   });
 }

@@ -1,4 +1,4 @@
-// Push: how late small messages arrive that nobody answers, against `node:tls` and a bound in ms.
+// Push: how late small messages arrive that get no reply, against `node:tls` and a bound in ms.
 import type { Contest, Turn } from "../contest.ts";
 import type { Place, Subject } from "../place.ts";
 

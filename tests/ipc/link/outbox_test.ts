@@ -42,3 +42,26 @@ Deno.test("Outbox does not take a look at its room for a writer that was told to
   outbox.fail(new Error("over"));
   await looking;
 });
+
+Deno.test("Outbox puts a frame that a record can hold whole into one, and fills records with longer ones", async () => {
+  const writes: number[] = [];
+  const write = (bytes: Uint8Array) => {
+    writes.push(bytes.length);
+    return Promise.resolve();
+  };
+  const link = { maxWrites: 1, writeBytes: 129 * 1024, write };
+  const outbox = new Outbox(link as unknown as FrameLink, {
+    highWaterBytes: 2 ** 30,
+    maxQueuedBytes: 2 ** 30,
+    onError: () => {},
+    onRoom: () => {},
+  });
+  const sizes = [65_536, 65_536, 65_536, 100, 65_536, 200_000, 20_000, 10_000, 500_000];
+  for (const size of sizes) void outbox.push(FrameKind.message, 1, new Uint8Array(size));
+  await outbox.emptied();
+  const frame = 65_545;
+  assertEquals(writes.slice(0, 3), [frame, 2 * frame + 109, 129 * 1024], "none is cut");
+  assertEquals(Math.max(...writes) <= 129 * 1024, true);
+  assertEquals(writes.reduce((sum, bytes) => sum + bytes), outbox.pushedBytes);
+  assertEquals(writes.every((bytes) => bytes > 9), true, `no record for a head alone: ${writes}`);
+});
