@@ -15,6 +15,28 @@ export interface Swept {
   sweep(nowMs: number): void;
 }
 
+/** What the process keeps for its next use, such as buffers. */
+export interface Keeper {
+  /** Drops what was not needed lately. */
+  trim(clockMs: number): void;
+  /** Drops everything. */
+  clear(): void;
+}
+
+/** Everything that is trimmed with the sweeps. */
+const keepers: Keeper[] = [];
+
+/** Sweepers that have entries. */
+let running = 0;
+
+/**
+ * Trims `keeper` with the sweeps, and clears it when no sweeper has entries any more: so it needs
+ * no timer that outlives the connections of the process.
+ */
+export function trimWithSweeps(keeper: Keeper): void {
+  keepers.push(keeper);
+}
+
 /**
  * Calls every entry at intervals, so that a timeout needs no timer of its own. The timer does not
  * keep the process alive, and runs only while there are entries. A change of the interval does not
@@ -84,6 +106,10 @@ export class Sweeper {
   /** Sweeps at this interval, counted from the last sweep. `Infinity` ends the sweeps. */
   #run(intervalMs: number): void {
     clearTimeout(this.#timer);
+    if (this.#intervalMs === Infinity && intervalMs < Infinity) running++;
+    else if (this.#intervalMs < Infinity && intervalMs === Infinity && --running === 0) {
+      for (const keeper of keepers) keeper.clear();
+    }
     this.#intervalMs = intervalMs;
     if (intervalMs === Infinity) return;
     const clockMs = this.clockMs();
@@ -97,6 +123,7 @@ export class Sweeper {
     this.#lostMs += Math.max(0, clockMs - this.#dueAtMs - ORDINARY_DELAY_MS);
     const nowMs = this.nowMs();
     try {
+      for (const keeper of keepers) keeper.trim(clockMs);
       for (const entry of this.#entries.keys()) entry.sweep(nowMs);
     } finally {
       // An entry that was added or removed meanwhile may have begun the next period already.

@@ -332,9 +332,10 @@ export class ReceiveQueue implements ReaderSource, RateWaitListener, ChunkReader
       this.bytesIn += chunk.length;
       this.#listener.onRead();
       this.#keep(chunk);
-      if (!this.#isFull()) this.#messages.giveBack();
       this.#input = "idle";
-      this.#readAhead();
+      if (this.#isFull()) return this.#readAhead();
+      this.#messages.giveBack();
+      this.#read();
     } catch (error) {
       this.#endInput(error as Error);
     }

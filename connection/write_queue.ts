@@ -5,8 +5,8 @@ import { bufferGone } from "../net/transport/faults.ts";
 import { writeFor } from "../net/transport/handover.ts";
 import type { ChunkWriter, Transport } from "../net/transport/transport.ts";
 import type { SendProgress } from "./types.ts";
-import { LARGE_BYTES, returnBuffer } from "../collections/buffers.ts";
-import { PendingBytes, type Segment } from "../collections/pending_bytes.ts";
+import { LARGE_BYTES, returnBuffer } from "../net/transport/buffers.ts";
+import { PendingBytes, type Segment } from "../net/transport/pending_bytes.ts";
 import { ignoreRejection, rejected } from "../async/rejections.ts";
 import { atTurnEnd, type TurnEnd } from "./turns.ts";
 
@@ -314,21 +314,21 @@ export class WriteQueue implements SendProgress, TurnEnd, ChunkWriter {
   }
 
   #writeNext(): void {
-    const pending = this.#pending;
-    if (pending.size === 0) {
-      if (pending.filled === 0) {
-        this.#isSlow = false;
-        pending.release();
-        return;
-      }
-      pending.seal();
+    const segment = this.#isSlow ? this.#takeSlice() : this.#pending.takeNext();
+    if (segment === undefined) {
+      this.#isSlow = false;
+      return this.#pending.release();
     }
-    const segment = (this.#isSlow ? pending.takeAtMost(SLOW_SLICE_BYTES) : pending.take())!;
     // A write of no bytes would never end on some transports, and on others count as one of all.
     if (segment.bytes.length !== segment.length) return this.#listener.onWriteError(bufferGone());
     this.#writing = segment;
     this.startedBytes += segment.length;
     writeFor(this.#transport, segment.bytes, this);
+  }
+
+  #takeSlice(): Segment | undefined {
+    if (this.#pending.size === 0 && this.#pending.filled > 0) this.#pending.seal();
+    return this.#pending.takeAtMost(SLOW_SLICE_BYTES);
   }
 
   /** The write is over. */

@@ -10,6 +10,6 @@ export function options({ worker }: WorkerStart): WorkerModuleOptions {
   };
 }
 
-export default async function (conn: Connection): Promise<void> {
+export default async function echo(conn: Connection): Promise<void> {
   for await (const message of conn) await conn.send(message);
 }

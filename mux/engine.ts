@@ -77,6 +77,8 @@ export class Engine implements FrameSink, StreamHost {
   #receiving: StreamCore | undefined;
   #bodyLeft = 0;
   #bodyFlags = 0;
+  /** Whether a stream keeps a part of the chunk that was read last. */
+  #isChunkKept = false;
 
   constructor(transport: Transport, options: ResolvedMuxOptions, hooks: EngineHooks) {
     const { clock, random } = options;
@@ -251,7 +253,7 @@ export class Engine implements FrameSink, StreamHost {
     const core = this.#receiving;
     if (core === undefined) return;
     this.#bodyLeft -= bytes.length;
-    core.onBody(bytes);
+    if (core.onBody(bytes)) this.#isChunkKept = true;
     if (this.#bodyLeft === 0 && this.#bodyFlags !== 0) core.onFlags(this.#bodyFlags, 0);
   }
 
@@ -309,6 +311,8 @@ export class Engine implements FrameSink, StreamHost {
         this.counters.bytesIn += chunk.length;
         if (this.#state !== "ended") this.#take(chunk);
         else if ((lingerBytes -= chunk.length) < 0) break;
+        if (this.#isChunkKept) this.#isChunkKept = false;
+        else this.#transport.reuse?.(chunk);
       }
       this.#onPeerEnd();
     } catch (error) {

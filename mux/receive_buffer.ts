@@ -23,13 +23,13 @@ export class ReceiveBuffer {
     return this.#bytes;
   }
 
-  /** Takes bytes; the caller must not change them any more. */
-  push(bytes: Uint8Array): void {
+  /** Takes bytes. True when it keeps them themselves: the caller must not change them any more then. */
+  push(bytes: Uint8Array): boolean {
     this.#bytes += bytes.length;
     if (bytes.length * MIN_SHARE >= bytes.buffer.byteLength) {
       this.#chunks.push(bytes);
       this.#tail = undefined;
-      return;
+      return true;
     }
     let offset = 0;
     while (offset < bytes.length) {
@@ -40,6 +40,7 @@ export class ReceiveBuffer {
       offset += count;
       this.#chunks.replaceLast(tail.subarray(this.#tailStart, this.#tailEnd));
     }
+    return false;
   }
 
   /** Puts bytes that were taken last back in front; the caller must not change them any more. */
@@ -77,6 +78,28 @@ export class ReceiveBuffer {
       offset += chunk.length;
     }
     return joined;
+  }
+
+  /** Copies the next bytes to `target`, as many as fit; the result is how many. */
+  shiftInto(target: Uint8Array): number {
+    let copied = 0;
+    for (let chunk = this.#chunks.peek(); chunk !== undefined; chunk = this.#chunks.peek()) {
+      const count = Math.min(chunk.length, target.length - copied);
+      if (count < chunk.length) {
+        target.set(chunk.subarray(0, count), copied);
+        this.#chunks.replaceFirst(chunk.subarray(count));
+        // What comes next must not bring the copied bytes back.
+        if (this.#chunks.size === 1) this.#tail = undefined;
+        copied += count;
+        break;
+      }
+      target.set(chunk, copied);
+      copied += count;
+      this.#chunks.shift();
+    }
+    if (this.#chunks.size === 0) this.#tail = undefined;
+    this.#bytes -= copied;
+    return copied;
   }
 
   /** Drops everything; the result is how many bytes that were. */

@@ -27,9 +27,14 @@ type ReceivePhase =
   | { readonly kind: "discarding" }
   | { readonly kind: "failed"; readonly error: unknown };
 
+/** What a read brings: a chunk, how many bytes were copied for the reader, or the end. */
+type ReadResult = Uint8Array | number | null;
+
 /** A read that waits. */
 interface PendingRead {
-  readonly resolve: (chunk: Uint8Array | null) => void;
+  /** The reader's memory, which the bytes are copied to; absent where it gets a chunk. */
+  readonly target: Uint8Array | undefined;
+  readonly resolve: (result: ReadResult) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -121,22 +126,21 @@ export class ReceiveSide {
     this.#window.receive(length);
   }
 
-  /** Takes a part of the body. */
-  push(bytes: Uint8Array): void {
+  /** Takes a part of the body; true when it keeps the bytes or has handed them out. */
+  push(bytes: Uint8Array): boolean {
     this.#receivedBytes += bytes.length;
     if (this.#phase.kind !== "open") {
       this.#discardedBytes += bytes.length;
-      return;
+      return false;
     }
     const reader = this.#reader;
-    if (reader !== undefined) {
-      this.#reader = undefined;
-      reader.resolve(bytes);
-      this.#consumed(bytes.length);
-      return;
-    }
-    this.#buffer.push(bytes);
-    this.#hooks.memory.hold(bytes.length);
+    if (reader === undefined) return this.#keep(bytes);
+    this.#reader = undefined;
+    const { target } = reader;
+    if (target !== undefined) return this.#pushInto(target, reader, bytes);
+    reader.resolve(bytes);
+    this.#consumed(bytes.length);
+    return true;
   }
 
   /** FIN came. */
@@ -149,23 +153,26 @@ export class ReceiveSide {
 
   /** Returns the next bytes, or `null` at the end; what waits is joined up to `joinBytes`. */
   read(options?: WaitOptions, joinBytes = 0): Promise<Uint8Array | null> {
-    if (this.#reader !== undefined) {
-      return Promise.reject(
-        new TypeError("Cannot read from the stream: another read is under way"),
-      );
-    }
+    if (this.#reader !== undefined) return Promise.reject(busyError());
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
     const chunk = joinBytes === 0 ? this.#buffer.shift() : this.#buffer.shiftJoined(joinBytes);
     if (chunk !== undefined) {
-      this.#hooks.memory.free(chunk.length);
-      this.#consumed(chunk.length);
-      if (this.#phase.kind !== "open") this.#settleReservation();
-      if (this.#buffer.bytes === 0) this.#hooks.onDrained();
+      this.#taken(chunk.length);
       return Promise.resolve(chunk);
     }
-    if (this.#phase.kind === "failed") return Promise.reject(this.#phase.error);
-    if (this.#phase.kind !== "open") return Promise.resolve(null);
-    return this.#wait(options);
+    return this.#wait(undefined, options) as Promise<Uint8Array | null>;
+  }
+
+  /** As {@linkcode read}, with the bytes copied to `target`; the result is how many. */
+  readInto(target: Uint8Array, options?: WaitOptions): Promise<number | null> {
+    if (this.#reader !== undefined) return Promise.reject(busyError());
+    if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
+    if (this.#buffer.bytes > 0) {
+      const count = this.#buffer.shiftInto(target);
+      this.#taken(count);
+      return Promise.resolve(count);
+    }
+    return this.#wait(target, options) as Promise<number | null>;
   }
 
   /**
@@ -211,10 +218,40 @@ export class ReceiveSide {
     this.#reader = undefined;
   }
 
-  #wait(options: WaitOptions = {}): Promise<Uint8Array | null> {
-    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array | null>();
+  #keep(bytes: Uint8Array): boolean {
+    this.#hooks.memory.hold(bytes.length);
+    return this.#buffer.push(bytes);
+  }
+
+  #pushInto(target: Uint8Array, reader: PendingRead, bytes: Uint8Array): boolean {
+    const count = Math.min(target.length, bytes.length);
+    if (count === 0) {
+      reader.reject(
+        new TypeError("Cannot read from the stream: the memory to read into was transferred"),
+      );
+      return this.#keep(bytes);
+    }
+    const isWhole = count === bytes.length;
+    target.set(isWhole ? bytes : bytes.subarray(0, count));
+    reader.resolve(count);
+    this.#consumed(count);
+    return !isWhole && this.#keep(bytes.subarray(count));
+  }
+
+  /** The application took bytes that had waited. */
+  #taken(count: number): void {
+    this.#hooks.memory.free(count);
+    this.#consumed(count);
+    if (this.#phase.kind !== "open") this.#settleReservation();
+    if (this.#buffer.bytes === 0) this.#hooks.onDrained();
+  }
+
+  #wait(target: Uint8Array | undefined, options: WaitOptions = {}): Promise<ReadResult> {
+    if (this.#phase.kind === "failed") return Promise.reject(this.#phase.error);
+    if (this.#phase.kind !== "open") return Promise.resolve(null);
+    const { promise, resolve, reject } = Promise.withResolvers<ReadResult>();
     if (options.signal === undefined && options.timeoutMs === undefined) {
-      this.#reader = { resolve, reject };
+      this.#reader = { target, resolve, reject };
       return promise;
     }
     const stop = watchWait(options, {
@@ -231,7 +268,8 @@ export class ReceiveSide {
         ),
     });
     this.#reader = {
-      resolve: (chunk) => (stop(), resolve(chunk)),
+      target,
+      resolve: (result) => (stop(), resolve(result)),
       reject: (error) => (stop(), reject(error)),
     };
     return promise;
@@ -272,4 +310,8 @@ export class ReceiveSide {
     this.#reserved -= less;
     this.#grown = grown;
   }
+}
+
+function busyError(): TypeError {
+  return new TypeError("Cannot read from the stream: another read is under way");
 }

@@ -162,10 +162,11 @@ export class StreamCore {
     if (flags & Flag.rst) this.#onReset(length);
   }
 
-  /** Takes a part of a body. */
-  onBody(bytes: Uint8Array): void {
-    this.receiver.push(bytes);
+  /** Takes a part of a body; true when it keeps the bytes or has handed them out. */
+  onBody(bytes: Uint8Array): boolean {
+    const isKept = this.receiver.push(bytes);
     this.#refuseUnwanted();
+    return isKept;
   }
 
   /** Puts bytes back that were read last; `handle` is what the application holds of the stream. */

@@ -1,5 +1,5 @@
 // The outbound side of a session: control frames first, then slices of every ready stream in turn, joined.
-import { HUGE_BYTES, LARGE_BYTES, returnBuffer, takeBuffer } from "../collections/buffers.ts";
+import { HUGE_BYTES, LARGE_BYTES, returnBuffer, takeBuffer } from "../net/transport/buffers.ts";
 import type { Transport } from "../net/transport/transport.ts";
 import { HEADER_BYTES, writeHeader } from "./header.ts";
 import type { FrameHeader } from "./header.ts";

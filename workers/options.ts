@@ -96,7 +96,7 @@ export interface WorkerModuleOptions<Data = unknown> extends
  *
  * export const options: WorkerModuleOptions = { framing: delimited("\n") };
  *
- * export default async function (conn: Connection): Promise<void> {
+ * export default async function echo(conn: Connection): Promise<void> {
  *   for await (const message of conn) await conn.send(message);
  * }
  * ```

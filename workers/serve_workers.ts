@@ -27,7 +27,7 @@ import { WorkersServer } from "./workers_server.ts";
  *
  * export const options: WorkerModuleOptions = { framing: delimited("\n") };
  *
- * export default async function (conn: Connection): Promise<void> {
+ * export default async function echo(conn: Connection): Promise<void> {
  *   for await (const message of conn) await conn.send(message);
  * }
  *

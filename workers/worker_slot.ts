@@ -48,6 +48,12 @@ const NO_LOOK: WorkerLook = { pendingNow: 0, queuedBytes: 0, connections: [] };
 /** Nothing was cut. */
 const CLEAN: DrainReport = { error: null, cutConnections: 0, cutBytes: 0 };
 
+/**
+ * Longest pause before a worker is started again, in ms: a start costs some 100 ms of processor time,
+ * and while all workers pause, nothing listens.
+ */
+const MAX_PAUSE_MS = 2000;
+
 /** Time in ms that a thread has beyond the deadline of a drain to report what it cut. */
 const REPORT_GRACE_MS = 2000;
 
@@ -79,7 +85,7 @@ interface Running {
  */
 export class WorkerSlot {
   readonly #parts: SlotParts;
-  readonly #backoff = new Backoff();
+  readonly #backoff = new Backoff({ maxDelayMs: MAX_PAUSE_MS });
   #plan: StartPlan;
   #running: Running | null = null;
   #look: WorkerLook = NO_LOOK;

@@ -1,10 +1,10 @@
 // Outbox: frames on their way out, in order, bounded in bytes, joined into few writes.
-import { HUGE_BYTES, LARGE_BYTES, returnBuffer } from "../../collections/buffers.ts";
+import { HUGE_BYTES, LARGE_BYTES, returnBuffer } from "../../net/transport/buffers.ts";
 import { ignoreRejection, rejected } from "../../async/rejections.ts";
 import { ClosedError } from "../../errors.ts";
 import { Fifo } from "../../collections/fifo.ts";
 import type { SendRoom } from "../../connection/types.ts";
-import { PendingBytes, type Segment } from "../../collections/pending_bytes.ts";
+import { PendingBytes, type Segment } from "../../net/transport/pending_bytes.ts";
 import { FRAME_HEAD_BYTES, type FrameKind, writeFrameHead } from "../protocol/frames.ts";
 import type { FrameLink } from "../secure/frame_link.ts";
 

@@ -1,7 +1,9 @@
 // Gather: joins the parts of one unit of known length, in memory that grows with what has come.
 
-/** What is allocated at first for a unit that is announced larger. */
+/** Most that is allocated for a unit before as much of it has come. */
 const FIRST_BYTES = 64 * 1024;
+
+const EMPTY: Uint8Array = new Uint8Array(0);
 
 /**
  * Collects a unit whose announced length is not believed yet: a peer that announces a megabyte and
@@ -9,7 +11,7 @@ const FIRST_BYTES = 64 * 1024;
  * units over 64 KiB.
  */
 export class Gather {
-  #buffer: Uint8Array = new Uint8Array(0);
+  #buffer: Uint8Array = EMPTY;
   #length = 0;
   #held = 0;
 
@@ -27,7 +29,6 @@ export class Gather {
   start(length: number): void {
     this.#length = length;
     this.#held = 0;
-    this.#buffer = new Uint8Array(Math.min(length, FIRST_BYTES));
   }
 
   /**
@@ -37,7 +38,7 @@ export class Gather {
     const count = Math.min(chunk.length - at, this.#length - this.#held);
     const held = this.#held + count;
     if (held > this.#buffer.length) {
-      const grown = new Uint8Array(Math.min(this.#length, held * 4));
+      const grown = new Uint8Array(Math.min(this.#length, Math.max(FIRST_BYTES, held * 4)));
       grown.set(this.#buffer.subarray(0, this.#held));
       this.#buffer = grown;
     }
@@ -48,8 +49,8 @@ export class Gather {
 
   /** The unit, which now belongs to the caller. */
   take(): Uint8Array {
-    const unit = this.#buffer;
-    this.#buffer = new Uint8Array(0);
+    const unit = this.#length === 0 ? new Uint8Array(0) : this.#buffer;
+    this.#buffer = EMPTY;
     this.#length = 0;
     this.#held = 0;
     return unit;

@@ -5,7 +5,7 @@ import {
   returnBuffer,
   SMALL_BYTES,
   takeBuffer,
-} from "../../collections/buffers.ts";
+} from "../../net/transport/buffers.ts";
 import { ProtocolError } from "../../errors.ts";
 
 /** Types of records. */

@@ -253,9 +253,8 @@ export class RecordOpener {
 
   #open({ head, body }: SealedRecord): Uint8Array {
     const end = body.length - TAG_BYTES;
-    const decipher = createDecipheriv("aes-256-gcm", this.#epoch.key, this.#epoch.nextNonce(), {
-      authTagLength: TAG_BYTES,
-    });
+    // The tag has its full length: a record is cut by it.
+    const decipher = createDecipheriv("aes-256-gcm", this.#epoch.key, this.#epoch.nextNonce());
     decipher.setAAD(head);
     decipher.setAuthTag(body.subarray(end));
     try {

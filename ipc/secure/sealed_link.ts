@@ -1,5 +1,5 @@
 // Suite 01: the flow of frames as sealed records, small ones on this thread, large ones off it.
-import { returnBuffer, takeBuffer } from "../../collections/buffers.ts";
+import { returnBuffer, takeBuffer } from "../../net/transport/buffers.ts";
 import type { Transport } from "../../net/transport/transport.ts";
 import { cutShort, type FrameLink, type LinkInfo } from "./frame_link.ts";
 import type { Role, SessionSecrets } from "./key_schedule.ts";

@@ -111,7 +111,7 @@ class TlsOpening implements Opening {
   constructor(tls: NodeListenTls) {
     this.#server = new ServerTls(tls.credentials.current, tls);
     this.#unsubscribe = tls.credentials.subscribe((next) => {
-      this.#server = new ServerTls(next, tls);
+      this.#server = this.#server.renew(next);
     });
   }
 

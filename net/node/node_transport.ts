@@ -2,9 +2,17 @@
 import type { Socket } from "node:net";
 import { setImmediate } from "node:timers";
 import { bufferGone, busy, closedHere, transportFault } from "../transport/faults.ts";
+import { handRead, handWrite } from "../transport/handover.ts";
 import type { NodeLink } from "./node_link.ts";
 import { unacknowledgedBytes } from "../transport/send_queue.ts";
-import type { Address, SocketTuning, TlsInfo, Transport } from "../transport/transport.ts";
+import type {
+  Address,
+  ChunkReader,
+  ChunkWriter,
+  SocketTuning,
+  TlsInfo,
+  Transport,
+} from "../transport/transport.ts";
 import { checkTuning } from "../transport/tuning.ts";
 
 /** Bytes read ahead of the reader at which reading from the kernel stops. */
@@ -67,8 +75,9 @@ export class NodeTransport implements Transport {
   #signed = true;
   /** Why nothing can be written any more, although there may be something to read. */
   #deaf: { readonly cause: unknown } | undefined;
-  #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
-  #writer: PromiseWithResolvers<void> | undefined;
+  /** Who gets the results of the calls under way. */
+  #reader: ChunkReader | undefined;
+  #writer: ChunkWriter | undefined;
   /**
    * The bytes of the current write, and their number at its start: the buffer is empty when it is
    * transferred meanwhile.
@@ -138,25 +147,48 @@ export class NodeTransport implements Transport {
     if (this.#incoming.kind === "failed") {
       return Promise.reject(transportFault("read", this.#incoming.cause));
     }
-    this.#reader = Promise.withResolvers();
-    return this.#reader.promise;
+    return new Promise((resolve, reject) => {
+      this.#reader = { onChunk: resolve, onReadFailed: reject };
+    });
+  }
+
+  readTo(reader: ChunkReader): void {
+    const isEmpty = this.#chunks === null || this.#chunks.length === 0;
+    const waits = isEmpty && !this.#closed && this.#reader === undefined &&
+      this.#incoming.kind === "open";
+    if (waits) this.#reader = reader;
+    else handRead(this.read(), reader);
   }
 
   write(bytes: Uint8Array): Promise<void> {
-    if (this.#closed) return Promise.reject(closedHere("write"));
-    if (this.#writer !== undefined) return Promise.reject(busy("write"));
-    if (this.#incoming.kind === "failed") {
-      return Promise.reject(transportFault("write", this.#incoming.cause));
-    }
-    if (this.#deaf !== undefined) return Promise.reject(transportFault("write", this.#deaf.cause));
+    const refusal = this.#refuseWrite();
+    if (refusal !== null) return Promise.reject(refusal);
     if (bytes.length === 0) return Promise.resolve();
-    const writer = this.#writer = Promise.withResolvers<void>();
+    return new Promise((resolve, reject) => {
+      this.#begin(bytes, { onWritten: resolve, onWriteFailed: reject });
+    });
+  }
+
+  writeFor(bytes: Uint8Array, writer: ChunkWriter): void {
+    if (this.#refuseWrite() === null && bytes.length > 0) this.#begin(bytes, writer);
+    else handWrite(this.write(bytes), writer);
+  }
+
+  /** Why a write is refused, if it is. */
+  #refuseWrite(): Error | null {
+    if (this.#closed) return closedHere("write");
+    if (this.#writer !== undefined) return busy("write");
+    if (this.#incoming.kind === "failed") return transportFault("write", this.#incoming.cause);
+    return this.#deaf === undefined ? null : transportFault("write", this.#deaf.cause);
+  }
+
+  #begin(bytes: Uint8Array, writer: ChunkWriter): void {
+    this.#writer = writer;
     this.#writing = bytes;
     this.#length = bytes.length;
     // A session has received something, if only its handshake.
     if (this.tls === undefined && this.#link.isPeerSilent) this.#writeHeld(bytes, writer);
     else this.#session.write(bytes, this.#onWritten);
-    return writer.promise;
   }
 
   unacknowledgedBytes(): number | null {
@@ -248,9 +280,9 @@ export class NodeTransport implements Transport {
     if (this.#closed) return;
     this.#closed = true;
     this.#chunks = null;
-    this.#reader?.reject(closedHere("read"));
+    if (this.#reader !== undefined) handRead(Promise.reject(closedHere("read")), this.#reader);
     this.#reader = undefined;
-    this.#writer?.reject(closedHere("write"));
+    if (this.#writer !== undefined) handWrite(Promise.reject(closedHere("write")), this.#writer);
     this.#writer = undefined;
   }
 
@@ -258,7 +290,7 @@ export class NodeTransport implements Transport {
    * Writes to a peer that has sent nothing yet, which could break the write by ending its
    * direction: see {@linkcode NodeLink}.
    */
-  #writeHeld(bytes: Uint8Array, writer: PromiseWithResolvers<void>): void {
+  #writeHeld(bytes: Uint8Array, writer: ChunkWriter): void {
     const link = this.#link;
     const write = () => {
       if (this.#writer !== writer) return;
@@ -292,11 +324,13 @@ export class NodeTransport implements Transport {
 
   readonly #onWritten = (cause?: Error | null): void => {
     const writer = this.#writer;
+    const isGone = this.#isBufferGone();
     this.#writer = undefined;
-    if (this.#isBufferGone()) writer?.reject(bufferGone());
-    else if (cause) writer?.reject(transportFault("write", cause));
-    else writer?.resolve();
     this.#writing = undefined;
+    if (writer === undefined) return;
+    if (isGone) writer.onWriteFailed(bufferGone());
+    else if (cause) writer.onWriteFailed(transportFault("write", cause));
+    else writer.onWritten();
   };
 
   /**
@@ -314,7 +348,7 @@ export class NodeTransport implements Transport {
     const reader = this.#reader;
     if (reader !== undefined) {
       this.#reader = undefined;
-      reader.resolve(bytes);
+      reader.onChunk(bytes);
       return;
     }
     (this.#chunks ??= []).push(bytes);
@@ -329,7 +363,7 @@ export class NodeTransport implements Transport {
   #end(): void {
     if (this.#incoming.kind !== "open") return;
     this.#incoming = ENDED;
-    this.#reader?.resolve(null);
+    if (this.#reader !== undefined) handRead(Promise.resolve(null), this.#reader);
     this.#reader = undefined;
   }
 
@@ -342,8 +376,12 @@ export class NodeTransport implements Transport {
     this.#writer = undefined;
     // The reading side has ended already: what comes after its end concerns the writer only.
     if (this.#incoming.kind === "open") this.#incoming = { kind: "failed", cause: reason };
-    reader?.reject(transportFault("read", reason));
-    writer?.reject(this.#isBufferGone() ? bufferGone() : transportFault("write", reason));
+    // Later, like every end: a caller is never called back by its own call.
+    if (reader !== undefined) handRead(Promise.reject(transportFault("read", reason)), reader);
+    if (writer !== undefined) {
+      const error = this.#isBufferGone() ? bufferGone() : transportFault("write", reason);
+      handWrite(Promise.reject(error), writer);
+    }
     this.#session.destroy();
   }
 }

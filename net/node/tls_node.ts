@@ -114,13 +114,20 @@ export class ServerTls {
   readonly #pins: ReadonlySet<string>;
   readonly #alpnProtocols: readonly string[];
   /** Fingerprints of client certificates that were checked in full. */
-  readonly #proven = new ProvenCertificates();
+  readonly #proven: ProvenCertificates;
+  readonly #credentials: ServerCredentials;
+  readonly #offer: NodeServerTls;
 
-  /** Checks and takes the credentials. */
+  /** Checks and takes the credentials. `proven` were checked by the same authorities or pins. */
   constructor(
     credentials: ServerCredentials,
-    { minVersion, maxVersion, alpnProtocols }: NodeServerTls,
+    offer: NodeServerTls,
+    proven: ProvenCertificates = new ProvenCertificates(),
   ) {
+    const { minVersion, maxVersion, alpnProtocols } = offer;
+    this.#credentials = credentials;
+    this.#offer = offer;
+    this.#proven = proven;
     const { cert, key, clientCa, pins = NO_PINS, sni } = credentials;
     const common = { minVersion, maxVersion, ...clientCa.length > 0 && { ca: [...clientCa] } };
     this.#mutual = clientCa.length > 0 || pins.size > 0;
@@ -150,6 +157,16 @@ export class ServerTls {
       "tlsClientError",
       (cause, session) => this.#handshakes.get(socketOf(session))?.fail(cause),
     );
+  }
+
+  /**
+   * Returns the TLS of the same server with other credentials. Clients keep their sessions where the
+   * same authorities and pins decide on them: a new certificate of the server is no reason to refuse
+   * them.
+   */
+  renew(credentials: ServerCredentials): ServerTls {
+    const isSame = admitsTheSame(this.#credentials, credentials);
+    return new ServerTls(credentials, this.#offer, isSame ? this.#proven : undefined);
   }
 
   /** Finishes the handshake of a client. When it fails or is aborted, the descriptor is free. */
@@ -196,6 +213,14 @@ export class ServerTls {
     }
     this.#proven.add(fingerprint256);
   }
+}
+
+/** Whether the same client certificates are accepted: by the same authorities, in order, and pins. */
+function admitsTheSame(before: ServerCredentials, next: ServerCredentials): boolean {
+  const { clientCa, pins = NO_PINS } = before;
+  const { clientCa: nextCa, pins: nextPins = NO_PINS } = next;
+  return clientCa.length === nextCa.length && clientCa.every((ca, at) => ca === nextCa[at]) &&
+    pins.size === nextPins.size && pins.isSubsetOf(nextPins);
 }
 
 /**

@@ -108,6 +108,11 @@ export class SocketTransport implements Transport {
     this.#conn.write(bytes).then(this.#onWrittenFor, this.#onWriteForFailed);
   }
 
+  reuse(chunk: Uint8Array): void {
+    // A read under way goes to the place behind the chunk.
+    if (!this.#reading) this.#buffer.reuse(chunk);
+  }
+
   #takeFirst(bytes: Uint8Array): Promise<Uint8Array> {
     this.#first = undefined;
     return Promise.resolve(bytes);

@@ -19,9 +19,16 @@ const MIN_ROOM_BYTES = 1024;
 const SHRINK_AFTER = 8;
 
 /**
+ * After so long without a read, in ms, a small one shows that the time of large ones is over. A
+ * place that a read waits for cannot be taken back: the platform has no way to end a read.
+ */
+const QUIET_MS = 5000;
+
+/**
  * Returns places to read into, one after the other in one buffer, so that no read writes to a chunk
  * that was taken before. The buffer doubles from 4 KiB to 64 KiB while reads fill it, to 32 KiB
- * while a few reads use it up, and halves while reads are nearly empty.
+ * while a few reads use it up, and halves while reads are nearly empty. One small read after a few
+ * seconds of silence makes it small again.
  *
  * @example
  * ```ts
@@ -43,6 +50,8 @@ export class ReadBuffer {
   /** Number of reads into this buffer, and the length of the last read. */
   #reads = 0;
   #last = 0;
+  /** When a read into a buffer that has grown ended, in ms. */
+  #takenAtMs = 0;
 
   /**
    * Returns a place to read into: twice as large as the last read was, where there is that much. It
@@ -54,7 +63,9 @@ export class ReadBuffer {
     if (usedUp && this.#reads < READS_PER_BUFFER && this.#target < MAX_SHARED_BYTES) {
       this.#target = Math.max(this.#target, Math.min(MAX_SHARED_BYTES, size * 2));
     }
-    if (usedUp || size === 0 || size > this.#target) {
+    // Where all reads are given back, the buffer is never used up, and grows here.
+    const outgrown = this.#used === 0 && size < this.#target;
+    if (usedUp || outgrown || size > this.#target) {
       this.#bytes = new Uint8Array(this.#target);
       this.#used = 0;
       this.#reads = 0;
@@ -78,7 +89,27 @@ export class ReadBuffer {
       this.#target /= 2;
       this.#small = 0;
     }
+    if (this.#target > MIN_BYTES) this.#notePause(length);
     return new Uint8Array(this.#bytes.buffer, start, length);
+  }
+
+  #notePause(length: number): void {
+    const nowMs = Date.now();
+    if (nowMs - this.#takenAtMs >= QUIET_MS && this.#takenAtMs > 0 && length < MIN_BYTES) {
+      this.#target = MIN_BYTES;
+      this.#small = 0;
+    }
+    this.#takenAtMs = nowMs;
+  }
+
+  /**
+   * Takes back what the last {@linkcode take} returned, so that it is read into again. Anything
+   * else stays with whoever holds it.
+   */
+  reuse(chunk: Uint8Array): void {
+    const isLast = chunk.buffer === this.#bytes.buffer &&
+      chunk.byteOffset + chunk.length === this.#used;
+    if (isLast) this.#used -= chunk.length;
   }
 
   /** Drops the buffer; the next {@linkcode space} starts small. */

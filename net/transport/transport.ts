@@ -1,4 +1,5 @@
 // Transport: the interface of a connection for protocol code, and an in-memory pair.
+import { HUGE_BYTES, isFromStore, returnBuffer, takeBuffer } from "../../collections/buffers.ts";
 import { ClosedError } from "../../errors.ts";
 
 /** An address of one end of a connection. */
@@ -102,6 +103,11 @@ export interface Transport {
    * the number of bytes. `target` must not be touched before that. Absent where it would copy.
    */
   readInto?(target: Uint8Array): Promise<number | null>;
+  /**
+   * Gives back the chunk that the last read brought, of which nothing is kept: its memory may be
+   * read into again. No read may be under way. Absent where it would save nothing.
+   */
+  reuse?(chunk: Uint8Array): void;
   /**
    * Writes all of `bytes`; resolves when the kernel has them, and only then may they be changed.
    *
@@ -260,6 +266,8 @@ class MemoryPipe {
   #broken: (() => ClosedError) | undefined;
   #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
   #writer: PromiseWithResolvers<void> | undefined;
+  /** Whether the reader gives chunks back: their memory is then worth keeping. */
+  #isGivenBack = false;
 
   constructor(bufferBytes: number) {
     this.#bufferBytes = bufferBytes;
@@ -286,7 +294,7 @@ class MemoryPipe {
     if (this.#broken !== undefined) throw this.#broken();
     if (this.#ended) throw new ClosedError("ERR_CLOSED", "Cannot write: this direction has ended");
     if (bytes.length === 0) return;
-    const copy = new Uint8Array(bytes);
+    const copy = this.#copy(bytes);
     if (this.#reader !== undefined) {
       const reader = this.#reader;
       this.#reader = undefined;
@@ -302,6 +310,18 @@ class MemoryPipe {
     } finally {
       this.#writer = undefined;
     }
+  }
+
+  reuse(chunk: Uint8Array): void {
+    this.#isGivenBack = true;
+    if (isFromStore(chunk.buffer)) returnBuffer(new Uint8Array(chunk.buffer));
+  }
+
+  #copy(bytes: Uint8Array): Uint8Array {
+    if (!this.#isGivenBack || bytes.length > HUGE_BYTES) return new Uint8Array(bytes);
+    const copy = takeBuffer(bytes.length).subarray(0, bytes.length);
+    copy.set(bytes);
+    return copy;
   }
 
   /** Ends the direction; what was written can still be read. */
@@ -347,6 +367,10 @@ class MemoryTransport implements Transport {
 
   read(): Promise<Uint8Array | null> {
     return this.#closed ? Promise.reject(closedHere("read")) : this.#in.read();
+  }
+
+  reuse(chunk: Uint8Array): void {
+    this.#in.reuse(chunk);
   }
 
   write(bytes: Uint8Array): Promise<void> {

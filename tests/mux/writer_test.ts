@@ -1,7 +1,7 @@
 // Tests of FrameWriter: nothing that is ready is forgotten, and no buffer goes round while a write
 // may still read it.
 import { assert, assertEquals } from "@std/assert";
-import { takeBuffer } from "../../collections/buffers.ts";
+import { takeBuffer } from "../../net/transport/buffers.ts";
 import { ClosedError } from "../../errors.ts";
 import { MuxSession } from "../../mux/mod.ts";
 import { type Batch, type FrameSource, FrameWriter } from "../../mux/writer.ts";

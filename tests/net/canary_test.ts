@@ -319,3 +319,44 @@ interface Handle {
 function handleOf(socket: net.Socket): Handle {
   return (socket as unknown as { _handle: Handle })._handle;
 }
+
+Deno.test("No TLS client of Deno resumes a session, whether it passes one or not", async () => {
+  const certs = await testCerts();
+  const { cert, key } = certs.server;
+  const reused: boolean[] = [];
+  const server = tls.createServer({ cert, key }, (session) => {
+    reused.push(session.isSessionReused());
+    session.on("error", () => {});
+    session.end("x");
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as net.AddressInfo;
+  const caCerts = [certs.ca.cert];
+  const drop = async (conn: Deno.TlsConn) => {
+    while (await conn.read(new Uint8Array(64)) !== null);
+    conn.close();
+  };
+  // One context, one name and port, and the sessions that came: all that could be had in common.
+  const secureContext = tls.createSecureContext({ ca: caCerts });
+  let saved: Buffer | undefined;
+  for (let count = 0; count < 2; count++) {
+    await drop(await Deno.connectTls({ hostname: "localhost", port, caCerts }));
+    const tcp = await Deno.connect({ hostname: "127.0.0.1", port });
+    await drop(await Deno.startTls(tcp, { hostname: "localhost", caCerts }));
+    const client = tls.connect({
+      port,
+      host: "127.0.0.1",
+      servername: "localhost",
+      secureContext,
+      ...saved !== undefined && { session: saved },
+    });
+    client.on("session", (session) => saved = session);
+    client.on("error", () => {});
+    client.resume();
+    await settles("the client's end", once(client, "close"));
+  }
+  server.close();
+  assert(saved !== undefined);
+  assertEquals(reused, new Array(6).fill(false));
+});

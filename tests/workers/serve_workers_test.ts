@@ -29,22 +29,23 @@ async function twoWorkers(
   return { server, complaints };
 }
 
-/** Connects until each of two workers has so many connections at least. Returns them by worker. */
+/** Connects until each of two workers has so many connections. Returns them by worker. */
 async function spread(
   server: WorkersServer,
   stack: AsyncDisposableStack,
-  least: number,
+  count: number,
 ): Promise<Map<string, Connection[]>> {
   const byWorker = new Map<string, Connection[]>([["1", []], ["2", []]]);
-  for (
-    const isFull = () => [...byWorker.values()].every((list) => list.length >= least);
-    !isFull();
-  ) {
+  await until("both workers have connections", async () => {
     const conn = stack.use(await connect({ ...server.addr, ...lines }));
     // One that waited at the listener of a worker that has just died is reset.
     const worker = (await ask(conn, "who").catch(() => null))?.slice(0, 1);
-    if (worker !== undefined) byWorker.get(worker)!.push(conn);
-  }
+    const list = worker === undefined ? undefined : byWorker.get(worker);
+    if (list !== undefined && list.length < count) list.push(conn);
+    else conn.abort();
+    return [...byWorker.values()].every(({ length }) => length === count);
+  });
+  await until("no other is left", () => server.stats().connectionsNow === 2 * count);
   return byWorker;
 }
 
@@ -71,21 +72,26 @@ Deno.test({
       '{"greeting":"hi"}',
     );
     // Workers answer a moment after they were asked.
-    await until("all are listed", () => server.stats().connections.length === conns.length);
+    await until("all is counted", () => {
+      const { connections, overall } = server.stats();
+      return connections.length === conns.length &&
+        overall.messagesOut === overall.connectionsOpened + 1;
+    });
     const stats = server.stats();
-    assertEquals(stats.overall.messagesOut, conns.length + 1);
+    const { messagesIn, connectionsOpened } = stats.overall;
+    assertEquals(messagesIn, connectionsOpened + 1);
     assertEquals(stats.connectionsNow, conns.length);
-    assertEquals(stats.connectionsPeak, conns.length);
+    assert(stats.connectionsPeak >= conns.length && stats.connectionsPeak <= conns.length + 2);
     assertEquals(stats.connections.length, conns.length);
-    assertEquals(stats.requests.count, conns.length + 1);
-    assertEquals(stats.today.counters.connectionsOpened, conns.length);
+    assertEquals(stats.requests.count, connectionsOpened + 1);
+    assertEquals(stats.today.counters, stats.overall);
     await using page = serveStats({ workers: server });
     await page.ready;
     const response = await fetch(`${page.url}metrics`);
     assert((await response.text()).includes("parley_connections_opened"), "a page of all workers");
     await server.shutdown();
     assertEquals(await conns[0]!.receive(), null);
-    assertEquals(server.stats().overall.connectionsClosed, conns.length);
+    assertEquals(server.stats().overall.connectionsClosed, connectionsOpened);
     assertEquals(states, ["listening", "draining", "stopped"]);
     await server.finished;
   },
@@ -116,8 +122,10 @@ Deno.test({
       assert(error instanceof type, `${error}`);
       assertEquals([error.message, phase], [message, "worker"]);
       const { overall, connectionsNow } = server.stats();
-      assertEquals(lost, overall.connectionsLost - before.connectionsLost);
-      assert(lost! >= victims.length);
+      assertEquals([lost, overall.connectionsLost], [
+        victims.length,
+        before.connectionsLost + victims.length,
+      ]);
       assert(overall.messagesIn >= before.messagesIn, "counts outlive the worker");
       assertEquals(connectionsNow, overall.connectionsOpened - overall.connectionsClosed);
       for (const conn of others) conn.abort();
@@ -175,7 +183,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "WorkersServer.shutdown() counts what it cut over all workers, one that hangs included",
+  name: "WorkersServer.shutdown() counts what it cut over all workers",
   ignore: !onLinux,
   async fn() {
     await using stack = new AsyncDisposableStack();
@@ -257,6 +265,35 @@ Deno.test({
     const now = await serials();
     assert(now.size === 1 && [...now][0] !== [...first][0]);
     assertEquals(complaints.map(([, phase]) => phase), ["worker"]);
+  },
+});
+
+Deno.test({
+  name: "serveWorkers() asks for client certificates in every worker",
+  ignore: !onLinux,
+  async fn() {
+    await using stack = new AsyncDisposableStack();
+    const { ca, server: own, client } = await testCerts();
+    const { server, complaints } = await twoWorkers({ tls: { ...own, clientCa: ca.cert } });
+    stack.use(server);
+    const tls = { caCerts: [ca.cert], ...client };
+    const seen = new Set<string>();
+    await until("both workers answer", async () => {
+      await using conn = await connect({ ...server.addr, ...lines, tls });
+      seen.add((await ask(conn, "who"))!.slice(0, 1));
+      return seen.size === 2;
+    });
+    for (let i = 0; i < 4; i++) {
+      const refused = connect({ ...server.addr, ...lines, tls: { caCerts: [ca.cert] } });
+      // A client of TLS 1.3 may have finished before it is refused.
+      await assertRejects(async () => {
+        await using conn = await refused;
+        if (await ask(conn, "who") === null) throw new Error("refused");
+      });
+    }
+    await until("all are reported", () => complaints.length === 4);
+    assertEquals(new Set(complaints.map(([, phase]) => phase)), new Set(["handshake"]));
+    assertEquals(server.stats().overall.handshakeFailures, 4);
   },
 });
 

@@ -58,6 +58,10 @@ export class ReadLimitedTransport implements Transport {
     return chunk;
   }
 
+  reuse(chunk: Uint8Array): void {
+    this.#inner.reuse?.(chunk);
+  }
+
   write(bytes: Uint8Array): Promise<void> {
     return this.#inner.write(bytes);
   }

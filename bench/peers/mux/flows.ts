@@ -13,7 +13,12 @@ export interface Flow {
   closeWrite(): Promise<void>;
   /** Passes on bytes as they come; resolves at the peer's end. Called once. */
   receive(onBytes: (bytes: Uint8Array) => void): Promise<void>;
+  /** As {@linkcode receive}, for bytes that are looked at and not kept. */
+  receiveBulk(onBytes: (bytes: Uint8Array) => void): Promise<void>;
 }
+
+/** Memory of a reader of bulk bytes. */
+const BULK_READ_BYTES = 65536;
 
 /** One session of either contestant. */
 export interface Session {
@@ -72,6 +77,12 @@ function flowOf(stream: MuxStream): Flow {
         onBytes(bytes);
       }
     },
+    async receiveBulk(onBytes) {
+      const memory = new Uint8Array(BULK_READ_BYTES);
+      for (let count; (count = await stream.readInto(memory)) !== null;) {
+        onBytes(count === memory.length ? memory : memory.subarray(0, count));
+      }
+    },
   };
 }
 
@@ -123,20 +134,21 @@ function muxOver(connection: Connection | NodeConnection, { onFlow }: SessionPla
 }
 
 function libp2pFlow(stream: Libp2pStream): Flow {
+  const receive = (onBytes: (bytes: Uint8Array) => void): Promise<void> =>
+    new Promise((resolve) => {
+      stream.addEventListener("message", (event) => {
+        const data = (event as MessageEvent<Bytes>).data;
+        if (data instanceof Uint8Array) onBytes(data);
+        else for (const part of data) onBytes(part);
+      });
+      stream.addEventListener("remoteCloseWrite", () => resolve());
+      stream.addEventListener("close", () => resolve());
+    });
   return {
+    receive,
+    receiveBulk: receive,
     write: (bytes) => stream.send(bytes) ? Promise.resolve() : stream.onDrain(),
     closeWrite: () => stream.close(),
-    receive(onBytes) {
-      return new Promise((resolve) => {
-        stream.addEventListener("message", (event) => {
-          const data = (event as MessageEvent<Bytes>).data;
-          if (data instanceof Uint8Array) onBytes(data);
-          else for (const part of data) onBytes(part);
-        });
-        stream.addEventListener("remoteCloseWrite", () => resolve());
-        stream.addEventListener("close", () => resolve());
-      });
-    },
   };
 }
 

@@ -41,7 +41,7 @@ export function encodeCount(count: number): Uint8Array<ArrayBuffer> {
 export async function answer(flow: Flow, mode: string): Promise<void> {
   if (mode === "bulk") {
     const check = new BulkCheck();
-    await flow.receive((bytes) => check.take(bytes));
+    await flow.receiveBulk((bytes) => check.take(bytes));
     await flow.write(encodeCount(check.bytes));
   } else await flow.receive((bytes) => void flow.write(bytes));
   await flow.closeWrite();

@@ -100,10 +100,12 @@ class LoadClient {
     try {
       while (this.#next < last && this.#asked.length < IN_FLIGHT) this.#ask();
       while (this.#asked.length > 0) {
-        const answer = await this.#conn.receive();
-        if (answer === null) break;
-        this.#check(answer);
-        if (this.#next < last) this.#ask();
+        const answers = await this.#conn.receiveBatch();
+        if (answers === null) break;
+        for (const answer of answers) {
+          this.#check(answer);
+          if (this.#next < last) this.#ask();
+        }
       }
       if (jobs === Infinity) await this.#conn.close().catch(() => {}); // the drain: the rest has no answer
       return null;

@@ -79,11 +79,13 @@ async function answerLines(conn: Connection): Promise<void> {
   conn.setFraming(delimited("\n"));
   const hash = new Sha256();
   let lines = 0;
-  for await (const line of conn) {
-    lines++;
-    hash.update(line);
-    hash.update("\n");
-    await conn.send(line);
+  for await (const batch of conn.batches()) {
+    lines += batch.length;
+    for (const line of batch) {
+      hash.update(line);
+      hash.update("\n");
+    }
+    await conn.sendBatch(batch);
   }
   await conn.send(encodeJson({ lines, sha256: hash.hex() }));
 }

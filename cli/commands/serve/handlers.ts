@@ -13,7 +13,7 @@ const CARRIAGE_RETURN = 13;
 
 /** Sends every message back. */
 export const echo: Handler = async (connection) => {
-  for await (const message of connection) await connection.send(message);
+  for await (const batch of connection.batches()) await connection.sendBatch(batch);
 };
 
 /** How programs are run for messages. */

@@ -79,3 +79,27 @@ Deno.test("ReadBuffer grows until some messages of one size fit, and no further"
     }
   }
 });
+
+for (
+  const { what, length, pauseMs, bytes } of [
+    { what: "a small read after silence", length: 10, pauseMs: 5000, bytes: 4096 },
+    { what: "a large read after silence", length: 8000, pauseMs: 5000, bytes: 65536 },
+    { what: "a small read soon after", length: 10, pauseMs: 4999, bytes: 65536 },
+  ]
+) {
+  Deno.test(`ReadBuffer of full reads has ${bytes} bytes after ${what}`, () => {
+    const { now } = Date;
+    let nowMs = now();
+    Date.now = () => nowMs;
+    try {
+      const buffer = new ReadBuffer();
+      for (let i = 0; i < 10; i++) buffer.take(buffer.space().length);
+      buffer.space();
+      nowMs += pauseMs;
+      buffer.take(length);
+      assertEquals(buffer.space().buffer.byteLength, bytes);
+    } finally {
+      Date.now = now;
+    }
+  });
+}

@@ -1,7 +1,7 @@
 // PendingBytes: what is joined, what goes out from where it lies, and what is dropped.
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { LARGE_BYTES, SMALL_BYTES } from "../../collections/buffers.ts";
-import { PendingBytes } from "../../collections/pending_bytes.ts";
+import { LARGE_BYTES, SMALL_BYTES } from "../../../net/transport/buffers.ts";
+import { PendingBytes } from "../../../net/transport/pending_bytes.ts";
 
 function fill(pending: PendingBytes, bytes: number[]): void {
   pending.room(bytes.length).set(bytes, pending.filled);

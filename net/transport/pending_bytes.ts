@@ -1,7 +1,7 @@
 // PendingBytes: bytes that wait to be written, in order: small frames joined in buffers, large data
 // where it lies.
 import { LARGE_BYTES, returnBuffer, SMALL_BYTES, takeBuffer } from "./buffers.ts";
-import { Fifo } from "./fifo.ts";
+import { Fifo } from "../../collections/fifo.ts";
 
 /** Most bytes of large data that go out in one write. */
 const SLICE_BYTES = 256 * 1024;
@@ -59,14 +59,16 @@ export class PendingBytes {
 
   /** Makes a segment of the buffer being filled. */
   seal(): void {
-    const buffer = this.#fill;
-    if (buffer === null) return;
+    if (this.#fill !== null) this.#segments.push(this.#takeFill(this.#fill));
+  }
+
+  #takeFill(buffer: Uint8Array): Segment {
     const length = this.filled;
     // Faster than `subarray`, which looks up the class of the array.
     const bytes = new Uint8Array(buffer.buffer, buffer.byteOffset, length);
-    this.#segments.push({ bytes, length, buffer, written: null });
     this.#fill = null;
     this.filled = 0;
+    return { bytes, length, buffer, written: null };
   }
 
   /**
@@ -93,6 +95,12 @@ export class PendingBytes {
   /** Takes out the first segment. */
   take(): Segment | undefined {
     return this.#segments.shift();
+  }
+
+  /** Takes out the first segment, or what is in the buffer being filled where there is none. */
+  takeNext(): Segment | undefined {
+    if (this.#segments.size > 0) return this.#segments.shift();
+    return this.#fill === null || this.filled === 0 ? undefined : this.#takeFill(this.#fill);
   }
 
   /** Takes out the first segment, or of a longer one its first `maxBytes`. */

@@ -6,10 +6,11 @@ import {
   returnBuffer,
   SMALL_BYTES,
   takeBuffer,
-} from "../../collections/buffers.ts";
-import { lengthPrefixed } from "../../framing.ts";
-import { pattern } from "../support/bytes.ts";
-import { scriptedConnection, settle } from "../support/simulation/memory_connections.ts";
+} from "../../../net/transport/buffers.ts";
+import { Sweeper } from "../../../async/sweeper.ts";
+import { lengthPrefixed } from "../../../framing.ts";
+import { pattern } from "../../support/bytes.ts";
+import { scriptedConnection, settle } from "../../support/simulation/memory_connections.ts";
 
 /** Leaves nothing in the store but these. */
 function fillStore(buffers: readonly Uint8Array[]): void {
@@ -72,4 +73,44 @@ Deno.test("returnBuffer() keeps a bounded number", () => {
   );
   fillStore(many);
   assertEquals(takeAll().intersection(new Set(many)).size, 512 + 64 + 16);
+});
+
+/** A sweeper whose clock and timer are the test's. */
+class TestSweeper extends Sweeper {
+  #nowMs = performance.now();
+
+  protected override clockMs(): number {
+    return this.#nowMs;
+  }
+
+  /** Lets `ms` pass, and its timer fire. */
+  async pass(ms: number): Promise<void> {
+    this.#nowMs += ms;
+    const entry = { sweep() {} };
+    // A quicker entry is overdue: it is swept at once.
+    this.add(entry, 0);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    this.remove(entry);
+  }
+}
+
+Deno.test("returnBuffer() keeps nothing for longer than ten seconds after a burst, and what is needed meanwhile", async () => {
+  takeAll();
+  const sweeper = new TestSweeper();
+  const connection = { sweep() {} };
+  sweeper.add(connection, Infinity);
+  const burst = Array.from({ length: 50 }, () => takeBuffer(LARGE_BYTES));
+  burst.forEach(returnBuffer);
+  for (let ms = 0; ms < 9000; ms += 1000) {
+    // Two at a time go on being used.
+    const used = [takeBuffer(LARGE_BYTES), takeBuffer(LARGE_BYTES)];
+    assert(used.every((buffer) => burst.includes(buffer)), `after ${ms} ms`);
+    used.forEach(returnBuffer);
+    await sweeper.pass(1000);
+  }
+  assertEquals(takeAll().intersection(new Set(burst)).size, 2);
+  returnBuffer(burst[0]!);
+  // With the last connection everything goes at once.
+  sweeper.remove(connection);
+  assert(!takeAll().has(burst[0]!));
 });
