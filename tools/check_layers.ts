@@ -28,7 +28,6 @@ const LAYERS: Readonly<Record<string, number>> = {
   "ipc/secure/handshake.ts": 1,
   "ipc/secure/hello.ts": 1,
   "ipc/secure/key_schedule.ts": 1,
-  "ipc/secure/record_reader.ts": 1,
   "limits/": 1,
   "mux/header.ts": 1,
   "mux/state.ts": 1,

@@ -1,6 +1,6 @@
 // The reader of records: one buffer for all that comes, however it is cut.
 import { assertEquals, assertThrows } from "@std/assert";
-import { HUGE_BYTES, LARGE_BYTES } from "../../../collections/buffers.ts";
+import { HUGE_BYTES, LARGE_BYTES } from "../../../net/transport/buffers.ts";
 import { ProtocolError } from "../../../errors.ts";
 import { RECORD_HEAD_BYTES, RecordReader } from "../../../ipc/secure/record_reader.ts";
 import { concat, newSeed, Random } from "../support.ts";
