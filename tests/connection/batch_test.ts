@@ -135,7 +135,7 @@ Deno.test("Connection.receiveBatch() gives the messages before a fault first, th
     framing: lengthPrefixed({ bytes: 1 }),
     maxMessageBytes: 4,
   });
-  transport.feed(hex("01aa 02bbbb 05"));
+  transport.feed(hex("01aa 02bbbb 05cccccccccc 01dd"));
   await settle();
   assertEquals(await connection.receiveBatch(), [hex("aa"), hex("bbbb")]);
   const error = await assertRejects(() => connection.receiveBatch(), FramingError);
