@@ -1,6 +1,4 @@
-// Transport: the interface of a connection for protocol code, and an in-memory pair.
-import { HUGE_BYTES, isFromStore, returnBuffer, takeBuffer } from "../../collections/buffers.ts";
-import { ClosedError } from "../../errors.ts";
+// Transport: the interface of a connection for protocol code.
 
 /** An address of one end of a connection. */
 export type Address =
@@ -99,15 +97,15 @@ export interface Transport {
    */
   read(): Promise<Uint8Array | null>;
   /**
-   * As {@linkcode read}, into the front of `target`, which has room for a byte at least: resolves with
-   * the number of bytes. `target` must not be touched before that. Absent where it would copy.
-   */
-  readInto?(target: Uint8Array): Promise<number | null>;
-  /**
    * Gives back the chunk that the last read brought, of which nothing is kept: its memory may be
    * read into again. No read may be under way. Absent where it would save nothing.
    */
   reuse?(chunk: Uint8Array): void;
+  /**
+   * As {@linkcode read}, into the front of `target`, which has room for a byte at least: resolves with
+   * the number of bytes. `target` must not be touched before that. Absent where it would copy.
+   */
+  readInto?(target: Uint8Array): Promise<number | null>;
   /**
    * Writes all of `bytes`; resolves when the kernel has them, and only then may they be changed.
    *
@@ -213,222 +211,4 @@ export interface Listener {
   ref(): void;
   /** Lets the process end while listening. */
   unref(): void;
-}
-
-/** Options of {@linkcode memoryPair}. */
-export interface MemoryPairOptions {
-  /**
-   * Bytes in one direction that the reader has not read, above which `write` waits, such as the
-   * socket buffer of a kernel has.
-   *
-   * @default {65536}
-   */
-  bufferBytes?: number | undefined;
-  /** Name that both addresses show. @default {"memory"} */
-  name?: string | undefined;
-}
-
-/**
- * Makes two transports that are joined in memory: what one writes the other reads. For tests,
- * benches and processes that talk to themselves.
- *
- * @example
- * ```ts
- * import { memoryPair } from "@parley/parley";
- * import { assertEquals } from "@std/assert";
- *
- * const [a, b] = memoryPair();
- * await a.write(new Uint8Array([1, 2, 3]));
- * assertEquals(await b.read(), new Uint8Array([1, 2, 3]));
- * a.close();
- * assertEquals(await b.read(), null);
- * b.close();
- * ```
- */
-export function memoryPair(options: MemoryPairOptions = {}): [Transport, Transport] {
-  const { bufferBytes = 65536, name = "memory" } = options;
-  const there = new MemoryPipe(bufferBytes);
-  const back = new MemoryPipe(bufferBytes);
-  return [new MemoryTransport(back, there, name), new MemoryTransport(there, back, name)];
-}
-
-/** One direction of a pair. */
-class MemoryPipe {
-  readonly #bufferBytes: number;
-  #chunks: Uint8Array[] = [];
-  #bytes = 0;
-  #ended = false;
-  #signed = true;
-  /**
-   * Makes the error of later calls. It is made on demand, because after an orderly end mostly no
-   * code looks at it.
-   */
-  #broken: (() => ClosedError) | undefined;
-  #reader: PromiseWithResolvers<Uint8Array | null> | undefined;
-  #writer: PromiseWithResolvers<void> | undefined;
-  /** Whether the reader gives chunks back: their memory is then worth keeping. */
-  #isGivenBack = false;
-
-  constructor(bufferBytes: number) {
-    this.#bufferBytes = bufferBytes;
-  }
-
-  read(): Promise<Uint8Array | null> {
-    if (this.#reader !== undefined) {
-      return Promise.reject(new TypeError("Cannot read: another read is under way"));
-    }
-    const chunk = this.#chunks.shift();
-    if (chunk !== undefined) {
-      this.#bytes -= chunk.length;
-      if (this.#bytes <= this.#bufferBytes) this.#writer?.resolve();
-      return Promise.resolve(chunk);
-    }
-    if (this.#broken !== undefined) return Promise.reject(this.#broken());
-    if (this.#ended) return this.#signed ? Promise.resolve(null) : Promise.reject(unsignedEnd());
-    this.#reader = Promise.withResolvers();
-    return this.#reader.promise;
-  }
-
-  async write(bytes: Uint8Array): Promise<void> {
-    if (this.#writer !== undefined) throw new TypeError("Cannot write: another write is under way");
-    if (this.#broken !== undefined) throw this.#broken();
-    if (this.#ended) throw new ClosedError("ERR_CLOSED", "Cannot write: this direction has ended");
-    if (bytes.length === 0) return;
-    const copy = this.#copy(bytes);
-    if (this.#reader !== undefined) {
-      const reader = this.#reader;
-      this.#reader = undefined;
-      reader.resolve(copy);
-      return;
-    }
-    this.#chunks.push(copy);
-    this.#bytes += copy.length;
-    if (this.#bytes <= this.#bufferBytes) return;
-    this.#writer = Promise.withResolvers();
-    try {
-      await this.#writer.promise;
-    } finally {
-      this.#writer = undefined;
-    }
-  }
-
-  reuse(chunk: Uint8Array): void {
-    this.#isGivenBack = true;
-    if (isFromStore(chunk.buffer)) returnBuffer(new Uint8Array(chunk.buffer));
-  }
-
-  #copy(bytes: Uint8Array): Uint8Array {
-    if (!this.#isGivenBack || bytes.length > HUGE_BYTES) return new Uint8Array(bytes);
-    const copy = takeBuffer(bytes.length).subarray(0, bytes.length);
-    copy.set(bytes);
-    return copy;
-  }
-
-  /** Ends the direction; what was written can still be read. */
-  end(signed: boolean): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#signed = signed;
-    if (signed) this.#reader?.resolve(null);
-    else this.#reader?.reject(unsignedEnd());
-    this.#reader = undefined;
-  }
-
-  /** Ends the direction because its reader is closed: drops unread bytes and fails both sides. */
-  break(error: () => ClosedError, readerError: () => ClosedError = error): void {
-    this.#broken ??= error;
-    this.#chunks = [];
-    this.#bytes = 0;
-    this.#reader?.reject(readerError());
-    this.#reader = undefined;
-    this.#writer?.reject(error());
-  }
-
-  /** Fails a waiting write because its writer is closed. */
-  failWriter(): void {
-    this.#writer?.reject(closedHere("write"));
-  }
-}
-
-class MemoryTransport implements Transport {
-  readonly localAddr: Address;
-  readonly remoteAddr: Address;
-  readonly #in: MemoryPipe;
-  readonly #out: MemoryPipe;
-  #closed = false;
-  #signed = true;
-
-  constructor(incoming: MemoryPipe, outgoing: MemoryPipe, name: string) {
-    this.#in = incoming;
-    this.#out = outgoing;
-    this.localAddr = { transport: "memory", name };
-    this.remoteAddr = { transport: "memory", name };
-  }
-
-  read(): Promise<Uint8Array | null> {
-    return this.#closed ? Promise.reject(closedHere("read")) : this.#in.read();
-  }
-
-  reuse(chunk: Uint8Array): void {
-    this.#in.reuse(chunk);
-  }
-
-  write(bytes: Uint8Array): Promise<void> {
-    return this.#closed ? Promise.reject(closedHere("write")) : this.#out.write(bytes);
-  }
-
-  closeWrite(): Promise<void> {
-    if (!this.#closed) this.#out.end(this.#signed);
-    return Promise.resolve();
-  }
-
-  unsign(): void {
-    this.#signed = false;
-  }
-
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#out.failWriter();
-    this.#out.end(this.#signed);
-    this.#in.break(peerClosed, () => closedHere("read"));
-  }
-
-  reset(): void {
-    if (this.#closed) return;
-    this.#out.failWriter();
-    this.#out.break(peerReset);
-    this.close();
-  }
-}
-
-/**
- * Made once, because it ends the current read whenever a transport is closed, where mostly no code
- * looks at it.
- */
-const closed: Record<"read" | "write", ClosedError | undefined> = {
-  read: undefined,
-  write: undefined,
-};
-
-function closedHere(what: "read" | "write"): ClosedError {
-  return closed[what] ??= new ClosedError(
-    "ERR_CLOSED",
-    `Cannot ${what}: the connection was closed on this side`,
-  );
-}
-
-function peerClosed(): ClosedError {
-  return new ClosedError("ERR_RESET", "Cannot write: the peer has closed the connection");
-}
-
-function peerReset(): ClosedError {
-  return new ClosedError("ERR_RESET", "Cannot read: the peer has reset the connection");
-}
-
-function unsignedEnd(): ClosedError {
-  return new ClosedError(
-    "ERR_RESET",
-    "Cannot read on: the peer did not end the connection in order",
-  );
 }
