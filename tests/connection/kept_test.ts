@@ -2,7 +2,7 @@
 import { assert } from "@std/assert";
 import { IdTable } from "../../collections/id_table.ts";
 import { Connection } from "../../connection.ts";
-import { memoryPair } from "../../net/transport/transport.ts";
+import { memoryPair } from "../../net/transport/memory_pair.ts";
 import { serve } from "../../server.ts";
 import { keptBytes } from "../support/programs/heap.ts";
 import { ManualSweeper } from "../support/simulation/memory_sweeper.ts";

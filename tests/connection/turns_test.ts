@@ -3,7 +3,8 @@ import { assertEquals } from "@std/assert";
 import { setImmediate } from "node:timers";
 import { atTurnEnd, readNowMs } from "../../connection/turns.ts";
 import { Connection } from "../../connection.ts";
-import { memoryPair, type Transport } from "../../net/transport/transport.ts";
+import { memoryPair } from "../../net/transport/memory_pair.ts";
+import type { Transport } from "../../net/transport/transport.ts";
 
 /** Resolves with the next callback of the event loop. */
 function nextTurn(): Promise<void> {
