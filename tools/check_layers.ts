@@ -49,7 +49,6 @@ const LAYERS: Readonly<Record<string, number>> = {
   "ipc/endpoint/": 2,
   "ipc/secure/frame_link.ts": 2,
   "ipc/secure/record_reader.ts": 2,
-  "ipc/secure/record_reader.ts": 2,
   "ipc/secure/records.ts": 2,
   "limits/descriptors.ts": 2,
   "net/": 2,
