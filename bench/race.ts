@@ -110,6 +110,10 @@ for (const subject of SUBJECTS.filter(mayBeWanted)) tables.set(subject, await ru
 if (flags.json) {
   console.log(JSON.stringify({ ...machine, outcomes: [...tables.values()].flat() }, null, 2));
 }
+if (!flags.list && [...tables.values()].every((outcomes) => outcomes.length === 0)) {
+  console.error(`No work begins with "${flags.only.join('", "')}"; --list prints them all`);
+  Deno.exitCode = 1;
+}
 const sections = [...tables].filter(([, outcomes]) => outcomes.length > 0)
   .map(([subject, outcomes]) => markdownSection(subject, outcomes, conditions));
 if (flags.markdown) console.log(sections.join("\n"));
@@ -122,4 +126,3 @@ if (flags.readme !== undefined) {
   const readme = replaceSection(await Deno.readTextFile(flags.readme), section);
   await Deno.writeTextFile(flags.readme, readme);
 }
-Deno.exit(0);

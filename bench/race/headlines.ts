@@ -57,7 +57,7 @@ export const HEADLINES: readonly Headline[] = [
     to: "`@libp2p/yamux`",
   },
   {
-    work: "mux churn tcp, open, echo 64 B, close, 64 at once",
+    work: "mux churn tcp, 64 at once",
     ours: "MuxSession",
     baseline: "@libp2p/yamux over our transport",
     text: "open a stream, echo 64 B, close, 64 at once",

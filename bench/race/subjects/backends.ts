@@ -7,8 +7,11 @@ export const BACKENDS = ["tcp", "unix", "tls-node", "tls-deno"] as const;
 /** A backend. */
 export type Backend = typeof BACKENDS[number];
 
-/** What a server of `bench/peers/base` does: the raw loop, or one of our handlers. */
-export type Echo = "raw" | "messages" | "batches" | "send batches";
+/**
+ * What a server of `bench/peers/base` does: the raw loop, with a buffer of 64 KiB or of 1 KiB, or one
+ * of our handlers.
+ */
+export type Echo = "raw" | "raw small" | "messages" | "batches" | "send batches";
 
 /** Returns an echo server. */
 export function echoServer(

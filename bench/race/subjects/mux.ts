@@ -25,8 +25,9 @@ export const mux: Subject = {
   name: "mux",
   title: "Streams over one connection",
   about: "Two processes over TCP or native TLS, or both sides in one process over memory. A raw " +
-    "copy moves the same bytes over one connection without streams. What counts is the " +
-    "processor time of both sides.",
+    "copy moves the same bytes over one connection without streams. Churn opens a stream, echoes " +
+    "64 B and closes it. What counts is the processor time of both sides; where one load in Go " +
+    "drives both servers, that of the server.",
   contests: (place: Place): Contest[] => [
     ...bulk(place),
     churn(place),
@@ -74,7 +75,7 @@ const CHURN = { mode: "churn", streams: 64 } as const;
 function churn(place: Place): Contest {
   const names = [LIBP2P, LIBP2P_NODE];
   return {
-    work: "mux churn tcp, open, echo 64 B, close, 64 at once",
+    work: "mux churn tcp, 64 at once",
     unit: "stream",
     contestants: {
       ...contestants(place, [...names, OURS], "tcp", CHURN),
@@ -95,7 +96,7 @@ function churn(place: Place): Contest {
 /** Each server under the same load, a program of Go's. */
 function churnUnderGo(place: Place): Contest {
   return {
-    work: "mux churn tcp under a load of Go's, open, echo 64 B, close, 64 at once",
+    work: "mux churn tcp, 64 at once, load in Go",
     unit: "stream",
     contestants: {
       [GO]: () => withGo(place, (go) => turn(place, GO, "tcp", CHURN, { server: go, load: go })),
