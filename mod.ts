@@ -119,17 +119,16 @@ export {
   raw,
   varintPrefixed,
 } from "./framing.ts";
-export {
-  type Address,
-  type Incoming,
-  type KeepAlive,
-  type Listener,
-  memoryPair,
-  type MemoryPairOptions,
-  type PeerCertificate,
-  type SocketTuning,
-  type TlsInfo,
-  type Transport,
+export { memoryPair, type MemoryPairOptions } from "./net/transport/memory_pair.ts";
+export type {
+  Address,
+  Incoming,
+  KeepAlive,
+  Listener,
+  PeerCertificate,
+  SocketTuning,
+  TlsInfo,
+  Transport,
 } from "./net/transport/transport.ts";
 export type {
   ClientTlsOptions,

@@ -7,7 +7,7 @@ import { encodeHead, encodeHeadStart, readHead } from "../calls/protocol/head.ts
 import { encodeValue, readReply } from "../calls/protocol/reply.ts";
 import { json } from "../codec/mod.ts";
 import { Connection } from "../connection.ts";
-import { memoryPair } from "../net/transport/transport.ts";
+import { memoryPair } from "../net/transport/memory_pair.ts";
 
 const TEXT = "abcdefghijklmnopqrstuvwxyz".repeat(3).slice(0, 64);
 const INPUT = new TextEncoder().encode(JSON.stringify(TEXT));

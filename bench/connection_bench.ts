@@ -2,7 +2,8 @@
 import { setImmediate } from "node:timers";
 import { Connection } from "../connection.ts";
 import { delimited, type Framing, lengthPrefixed, raw } from "../framing.ts";
-import { type Address, memoryPair, type Transport } from "../net/transport/transport.ts";
+import { memoryPair } from "../net/transport/memory_pair.ts";
+import type { Address, Transport } from "../net/transport/transport.ts";
 
 const MESSAGES = 20_000;
 const CHUNK_BYTES = 65536;

@@ -5,7 +5,7 @@ import { RecordType } from "../ipc/secure/record_reader.ts";
 import { RECORD_OVERHEAD_BYTES, RecordOpener, RecordSealer } from "../ipc/secure/records.ts";
 import { IpcLink } from "../ipc/link/link.ts";
 import { PlainLink } from "../ipc/secure/frame_link.ts";
-import { memoryPair } from "../net/transport/transport.ts";
+import { memoryPair } from "../net/transport/memory_pair.ts";
 
 const CHUNK_BYTES = 65536;
 const TRAFFIC = new Uint8Array(48).fill(7);

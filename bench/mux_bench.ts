@@ -1,7 +1,8 @@
 // Mux: bulk over one stream and over 64, churn, and ping-pong beside idle streams, beside a raw
 // copy and libp2p's yamux.
 import { MuxMemory, MuxSession, type MuxStream } from "../mux/mod.ts";
-import { memoryPair, type Transport } from "../net/transport/transport.ts";
+import { memoryPair } from "../net/transport/memory_pair.ts";
+import type { Transport } from "../net/transport/transport.ts";
 import { libp2pMux, type Libp2pMuxer } from "../tests/support/peers/libp2p_mux.ts";
 import { dial } from "../net/dial.ts";
 import { listen } from "../net/listen.ts";

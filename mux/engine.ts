@@ -7,6 +7,7 @@ import {
   type EngineHooks,
   goneError,
   keepaliveError,
+  newCounters,
   unconfirmedError,
 } from "./engine_types.ts";
 import { FloodGuard } from "./flood.ts";
@@ -48,16 +49,7 @@ export class Engine implements FrameSink, StreamHost {
   readonly writer: FrameWriter;
   readonly maxWindowBytes: number;
   readonly pings: PingTable;
-  readonly counters: EngineCounters = {
-    bytesIn: 0,
-    bytesOut: 0,
-    framesIn: 0,
-    framesOut: 0,
-    streamsOpened: 0,
-    streamsAccepted: 0,
-    streamsRefused: 0,
-    resetsIn: 0,
-  };
+  readonly counters: EngineCounters = newCounters();
   readonly terms: SessionTerms;
   readonly streams: StreamTable;
   /** Resolves when the transport is closed: with nothing after an orderly end. */

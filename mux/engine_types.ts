@@ -22,6 +22,20 @@ export interface EngineCounters {
   resetsIn: number;
 }
 
+/** Counters of a session that has done nothing yet. */
+export function newCounters(): EngineCounters {
+  return {
+    bytesIn: 0,
+    bytesOut: 0,
+    framesIn: 0,
+    framesOut: 0,
+    streamsOpened: 0,
+    streamsAccepted: 0,
+    streamsRefused: 0,
+    resetsIn: 0,
+  };
+}
+
 /** What an {@linkcode Engine} calls. */
 export interface EngineHooks {
   /** A stream waits to be accepted. */

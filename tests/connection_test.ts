@@ -8,7 +8,8 @@ import {
 } from "@std/assert";
 import { Connection, type ConnectionOptions, type Traffic } from "../connection.ts";
 import { delimited, fixedLength, type Framing, raw } from "../framing.ts";
-import { memoryPair, type SocketTuning, type TlsInfo } from "../net/transport/transport.ts";
+import { memoryPair } from "../net/transport/memory_pair.ts";
+import type { SocketTuning, TlsInfo } from "../net/transport/transport.ts";
 import { utf8 } from "./support/bytes.ts";
 import {
   closeAll,

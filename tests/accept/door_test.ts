@@ -4,7 +4,7 @@ import { Door, type DoorParts, type DoorPlan } from "../../accept/door.ts";
 import { type Handshake, TransportHandshake } from "../../accept/handshake.ts";
 import { Listening, type ListenPlan } from "../../accept/listening.ts";
 import { AddressError } from "../../errors.ts";
-import { memoryPair } from "../../net/transport/transport.ts";
+import { memoryPair } from "../../net/transport/memory_pair.ts";
 import type { Address, Incoming, Listener, Transport } from "../../net/transport/transport.ts";
 import { newServerCounters } from "../../stats/data/counters.ts";
 import { DurationHistogram } from "../../stats/data/duration_histogram.ts";

@@ -5,7 +5,7 @@ import { Admission, type RefusalReason } from "../../limits/admission.ts";
 import type { Ticket } from "../../limits/ticket.ts";
 import { Penalties } from "../../limits/penalties.ts";
 import { handshakeFault, HangUp } from "../../net/transport/faults.ts";
-import { memoryPair } from "../../net/transport/transport.ts";
+import { memoryPair } from "../../net/transport/memory_pair.ts";
 import type { Address, Incoming, Transport } from "../../net/transport/transport.ts";
 import type { Handshake } from "../../accept/handshake.ts";
 import { Handshakes } from "../../accept/handshakes.ts";

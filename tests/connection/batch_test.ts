@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import { setImmediate } from "node:timers";
 import { Connection, type ConnectionSetup, type ReceiveBatchOptions } from "../../connection.ts";
-import { memoryPair } from "../../net/transport/transport.ts";
+import { memoryPair } from "../../net/transport/memory_pair.ts";
 import { ClosedError, FramingError, TimeoutError } from "../../errors.ts";
 import {
   chunked,

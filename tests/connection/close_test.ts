@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import { Connection } from "../../connection.ts";
 import { ClosedError, FramingError, TimeoutError } from "../../errors.ts";
 import { delimited, raw } from "../../framing.ts";
-import { memoryPair } from "../../net/transport/transport.ts";
+import { memoryPair } from "../../net/transport/memory_pair.ts";
 import { pattern, text, utf8 } from "../support/bytes.ts";
 import {
   closeAll,

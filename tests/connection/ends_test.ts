@@ -3,7 +3,7 @@ import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/as
 import { Connection, type ConnectionSetup } from "../../connection.ts";
 import { ClosedError, ParleyError, TimeoutError, TlsError } from "../../errors.ts";
 import { delimited } from "../../framing.ts";
-import { memoryPair } from "../../net/transport/transport.ts";
+import { memoryPair } from "../../net/transport/memory_pair.ts";
 import { RateLimits } from "../../limits/rate_limits.ts";
 import { text, utf8 } from "../support/bytes.ts";
 import {

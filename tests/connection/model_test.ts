@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Connection } from "../../connection.ts";
 import { ClosedError, FramingError, TimeoutError } from "../../errors.ts";
 import { chunked, delimited, type Framing, lengthPrefixed, varintPrefixed } from "../../framing.ts";
-import { memoryPair } from "../../net/transport/transport.ts";
+import { memoryPair } from "../../net/transport/memory_pair.ts";
 import { text } from "../support/bytes.ts";
 import { settle } from "../support/simulation/memory_connections.ts";
 import { SlicedTransport } from "../support/simulation/memory_sliced.ts";

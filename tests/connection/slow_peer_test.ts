@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Connection } from "../../connection.ts";
 import type { ClosedError } from "../../errors.ts";
 import { delimited, raw } from "../../framing.ts";
-import { memoryPair } from "../../net/transport/transport.ts";
+import { memoryPair } from "../../net/transport/memory_pair.ts";
 import { Collected } from "../support/collected.ts";
 import { concat, text, utf8 } from "../support/bytes.ts";
 import { isSettled, scriptedConnection, settle } from "../support/simulation/memory_connections.ts";

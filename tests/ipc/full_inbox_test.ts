@@ -6,7 +6,8 @@ import { Inbox } from "../../ipc/link/inbox.ts";
 import { IpcLink } from "../../ipc/link/link.ts";
 import { connectIpc, listenIpc, pairIpc } from "../../ipc/mod.ts";
 import { PlainLink } from "../../ipc/secure/frame_link.ts";
-import { memoryPair, type Transport } from "../../net/transport/transport.ts";
+import { memoryPair } from "../../net/transport/memory_pair.ts";
+import type { Transport } from "../../net/transport/transport.ts";
 import { settles, until } from "../support/wait.ts";
 import { Channel } from "./channels.ts";
 

@@ -1,6 +1,7 @@
 // What the tests of IPC share: seeded randomness, hex, channels of their own, and a transport that
 // is watched.
-import { memoryPair, type Transport } from "../../net/transport/transport.ts";
+import { memoryPair } from "../../net/transport/memory_pair.ts";
+import type { Transport } from "../../net/transport/transport.ts";
 
 /** Bytes as lower-case hex. */
 export function hex(bytes: Uint8Array): string {

@@ -2,7 +2,8 @@
 // order, and nothing is lost.
 import { assert, assertEquals } from "@std/assert";
 import { MuxSession, type MuxStream } from "@parley/parley/mux";
-import { memoryPair, type Transport } from "../../net/transport/transport.ts";
+import { memoryPair } from "../../net/transport/memory_pair.ts";
+import type { Transport } from "../../net/transport/transport.ts";
 import { concat, cutEvery, text } from "../support/bytes.ts";
 import { bytesOf, FrameLog } from "../support/simulation/frame_log.ts";
 import { readAll } from "../support/peers/mux_pair.ts";

@@ -1,6 +1,6 @@
 // Tests of MuxSession: who writes when, what is held for slow readers, and windows that grow.
 import { assert, assertEquals } from "@std/assert";
-import { memoryPair } from "../../net/transport/transport.ts";
+import { memoryPair } from "../../net/transport/memory_pair.ts";
 import { INITIAL_WINDOW_BYTES, MuxMemory, MuxSession, type MuxStream } from "../../mux/mod.ts";
 import { pattern } from "../support/bytes.ts";
 import { codeOf, MuxPair, readAll, timedPair } from "../support/peers/mux_pair.ts";

@@ -7,7 +7,7 @@ import {
   assertStrictEquals,
   assertThrows,
 } from "@std/assert";
-import { memoryPair } from "../../net/transport/transport.ts";
+import { memoryPair } from "../../net/transport/memory_pair.ts";
 import { MuxSession, type MuxSessionOptions } from "../../mux/mod.ts";
 import { utf8 } from "../support/bytes.ts";
 import {

@@ -5,7 +5,8 @@ import { takeBuffer } from "../../net/transport/buffers.ts";
 import { ClosedError } from "../../errors.ts";
 import { MuxSession } from "../../mux/mod.ts";
 import { type Batch, type FrameSource, FrameWriter } from "../../mux/writer.ts";
-import { memoryPair, type Transport } from "../../net/transport/transport.ts";
+import { memoryPair } from "../../net/transport/memory_pair.ts";
+import type { Transport } from "../../net/transport/transport.ts";
 import { settle } from "../support/simulation/test_clock.ts";
 
 /** A transport whose writes end when the test says so; reports what they were given. */

@@ -3,7 +3,7 @@ import { assert } from "@std/assert";
 import { ProxySources } from "../../net/transport/proxy_sources.ts";
 import { dial } from "../../net/dial.ts";
 import { listen, type ListenTarget } from "../../net/listen.ts";
-import { memoryPair } from "../../net/transport/transport.ts";
+import { memoryPair } from "../../net/transport/memory_pair.ts";
 import type { ResolvedClientTls, TlsBackend } from "../../tls/handshake/options.ts";
 import { clientTls, sourceOf, testCerts } from "../support/programs/certs.ts";
 import { lineTcp4 } from "../support/peers/proxy_headers.ts";

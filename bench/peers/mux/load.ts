@@ -3,7 +3,8 @@
 import { connect as connectNode } from "node:net";
 import { type Measured, Meter, warmUp } from "../meter.ts";
 import { SocketTransport } from "../../../net/socket/socket_transport.ts";
-import { memoryPair, type Transport } from "../../../net/transport/transport.ts";
+import { memoryPair } from "../../../net/transport/memory_pair.ts";
+import type { Transport } from "../../../net/transport/transport.ts";
 import { type Contestant, type Session, startLibp2pOverNode, startSession } from "./flows.ts";
 import { bulkRaw, rawConn, type RawEnd, sinkRaw } from "./raw.ts";
 import { answer, bulk, churn, openIdle, takeTurns } from "./work.ts";

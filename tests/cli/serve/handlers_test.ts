@@ -6,7 +6,7 @@ import { Connection } from "../../../connection.ts";
 import { TimeoutError } from "../../../errors.ts";
 import { delimited } from "../../../framing.ts";
 import type { Logger } from "../../../log/logger.ts";
-import { memoryPair } from "../../../net/transport/transport.ts";
+import { memoryPair } from "../../../net/transport/memory_pair.ts";
 import type { Handler } from "../../../server.ts";
 
 const framing = delimited("\n");

@@ -6,7 +6,8 @@ import { IpcLink } from "../../../ipc/link/link.ts";
 import type { LinkLimits, LinkOptions } from "../../../ipc/link/options.ts";
 import { encodeFrame, FrameKind, IpcFrameReader } from "../../../ipc/protocol/frames.ts";
 import { PlainLink } from "../../../ipc/secure/frame_link.ts";
-import { memoryPair, type Transport } from "../../../net/transport/transport.ts";
+import { memoryPair } from "../../../net/transport/memory_pair.ts";
+import type { Transport } from "../../../net/transport/transport.ts";
 import { atRest, settles, until } from "../../support/wait.ts";
 
 const EMPTY = new Uint8Array(0);

@@ -13,7 +13,8 @@ import {
 import { PlainLink } from "../../../ipc/secure/frame_link.ts";
 import { Flag, FrameType } from "../../../mux/header.ts";
 import type { MuxStream } from "../../../mux/stream.ts";
-import { memoryPair, type Transport } from "../../../net/transport/transport.ts";
+import { memoryPair } from "../../../net/transport/memory_pair.ts";
+import type { Transport } from "../../../net/transport/transport.ts";
 import { frame } from "../../support/peers/raw_mux.ts";
 import { atRest, settles, until } from "../../support/wait.ts";
 

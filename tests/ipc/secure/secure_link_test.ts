@@ -12,7 +12,7 @@ import { secure, type SecureOptions } from "../../../ipc/secure/secure_link.ts";
 import type { FrameLink } from "../../../ipc/secure/frame_link.ts";
 import type { HandshakeReason } from "../../../ipc/secure/hello.ts";
 import type { EncryptionProvider } from "../../../ipc/secure/provider_link.ts";
-import { memoryPair } from "../../../net/transport/transport.ts";
+import { memoryPair } from "../../../net/transport/memory_pair.ts";
 import { concat, newSeed, Random, type Tamper, type TappedLine, tappedLine } from "../support.ts";
 
 const SECRET = new Uint8Array(32).fill(1);

@@ -13,7 +13,7 @@ import {
   IpcFrameReader,
   TAKES_CONTEXTS_TAG,
 } from "../../../ipc/protocol/frames.ts";
-import { memoryPair } from "../../../net/transport/transport.ts";
+import { memoryPair } from "../../../net/transport/memory_pair.ts";
 import {
   loadTelemetry,
   lookForTelemetry,

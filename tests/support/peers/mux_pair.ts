@@ -1,7 +1,7 @@
 // Pairs of mux sessions for tests.
 import { assertRejects } from "@std/assert";
 import { ParleyError } from "../../../errors.ts";
-import { memoryPair } from "../../../net/transport/transport.ts";
+import { memoryPair } from "../../../net/transport/memory_pair.ts";
 import { MuxSession, type MuxSessionOptions, type MuxStream } from "../../../mux/mod.ts";
 import { RawPeer } from "./raw_mux.ts";
 import { type SimLink, simLink } from "../simulation/sim_link.ts";

@@ -1,7 +1,7 @@
 // Connections over memory, and what tests of them need again and again.
 import { setImmediate } from "node:timers";
 import { Connection, type ConnectionSetup } from "../../../connection.ts";
-import { memoryPair, type MemoryPairOptions } from "../../../net/transport/transport.ts";
+import { memoryPair, type MemoryPairOptions } from "../../../net/transport/memory_pair.ts";
 import { ManualSweeper } from "./memory_sweeper.ts";
 import { ScriptedTransport } from "./memory_scripted.ts";
 

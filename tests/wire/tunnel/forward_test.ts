@@ -8,13 +8,8 @@ import {
   type ParleyError,
   RemoteError,
 } from "../../../errors.ts";
-import {
-  type Address,
-  type Incoming,
-  type Listener,
-  memoryPair,
-  type Transport,
-} from "../../../net/transport/transport.ts";
+import { memoryPair } from "../../../net/transport/memory_pair.ts";
+import type { Address, Incoming, Listener, Transport } from "../../../net/transport/transport.ts";
 import { runProgram } from "../../support/programs/program.ts";
 import { codeOf } from "../../support/peers/servers.ts";
 import { assertCode } from "../../support/peers/transport_conformance.ts";
