@@ -82,7 +82,13 @@ export class Handshakes<Link> {
   finishNow(incoming: Incoming, ticket: Ticket<AbortController>): Link | null {
     const { handshake, stopping } = this.#options;
     if (!handshake.isInstant || incoming.identify !== undefined || stopping.aborted) return null;
-    const link = handshake.performNow?.(incoming) ?? null;
+    let link: Link | null;
+    try {
+      link = handshake.performNow?.(incoming) ?? null;
+    } catch {
+      // The accept loop must go on. The second attempt fails as well, and its fault is reported.
+      return null;
+    }
     if (link === null) return null;
     this.#admission.established(ticket, ticket.admittedAtMs);
     this.#tally.handshakes.add(0);

@@ -7,11 +7,12 @@ import { type WaitOptions, watchWait } from "./wait.ts";
  * number of waits at a time.
  */
 export class Waiters<T> {
-  readonly #waiting = new Set<PromiseWithResolvers<T>>();
+  /** Made when one waits. */
+  #waiting: Set<PromiseWithResolvers<T>> | null = null;
 
   /** Number of current waits. */
   get size(): number {
-    return this.#waiting.size;
+    return this.#waiting?.size ?? 0;
   }
 
   /**
@@ -22,25 +23,26 @@ export class Waiters<T> {
   async wait(options: WaitOptions, late: (timeoutMs: number) => Error): Promise<T> {
     options.signal?.throwIfAborted();
     const waiter = Promise.withResolvers<T>();
-    this.#waiting.add(waiter);
+    const waiting = this.#waiting ??= new Set();
+    waiting.add(waiter);
     const stop = watchWait(options, { cancel: waiter.reject, timeout: late });
     try {
       return await waiter.promise;
     } finally {
       stop();
-      this.#waiting.delete(waiter);
+      waiting.delete(waiter);
     }
   }
 
   /** Ends all current waits with a value. */
   resolve(value: T): void {
-    for (const waiter of this.#waiting) waiter.resolve(value);
-    this.#waiting.clear();
+    for (const waiter of this.#waiting ?? []) waiter.resolve(value);
+    this.#waiting = null;
   }
 
   /** Ends all current waits with an error. */
   reject(error: unknown): void {
-    for (const waiter of this.#waiting) waiter.reject(error);
-    this.#waiting.clear();
+    for (const waiter of this.#waiting ?? []) waiter.reject(error);
+    this.#waiting = null;
   }
 }

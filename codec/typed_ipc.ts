@@ -1,10 +1,12 @@
 // TypedIpc and TypedIpcServer: IPC channels whose messages are values, by type.
 import type { CloseOptions } from "../options/close.ts";
-import type { ReceiveOptions } from "../connection/waiter.ts";
+import type { ReceiveBatchOptions, ReceiveOptions } from "../connection/waiter.ts";
+import { checkIterable } from "../options/check.ts";
 import { Refusals } from "../async/rejections.ts";
 import type { ServerState } from "../accept/server_state.ts";
 import type { IpcChannel } from "../ipc/channel.ts";
 import type { IpcMessage } from "../ipc/link/inbox.ts";
+import type { IpcBatchMessage } from "../ipc/sending.ts";
 import type { IpcServer } from "../ipc/server.ts";
 import type { IpcServerClient, IpcServerMessage } from "../ipc/server_client.ts";
 import type { Encodable } from "./codec.ts";
@@ -24,6 +26,8 @@ export interface IpcEndpoint<Message> {
   send(type: number, data: Uint8Array): Promise<void>;
   /** Waits for the next message; `null` at the end. */
   receive(options?: ReceiveOptions): Promise<Message | null>;
+  /** Waits for all messages that are here, at least one; `null` at the end. */
+  receiveBatch(options?: ReceiveBatchOptions): Promise<Message[] | null>;
   /** Ends the endpoint now. */
   abort(reason?: unknown): void;
 }
@@ -69,9 +73,23 @@ export abstract class TypedIpcMessages<
     try {
       message = this.#table.encode(type, data);
     } catch (error) {
-      return (this.#refusals ??= new Refusals()).reject(error);
+      return this.refuse(error);
     }
     return this.link.send(type, message);
+  }
+
+  /** @ignore encodes values for a batch */
+  protected encodeAll(messages: Iterable<IpcSent<Codecs>>): IpcBatchMessage[] {
+    checkIterable("Cannot send", "messages", messages);
+    return Array.from(
+      messages,
+      ({ type, data }) => ({ type, data: this.#table.encode(type, data) }),
+    );
+  }
+
+  /** @ignore a rejection that is logged when no code handles it */
+  protected refuse(error: unknown): Promise<never> {
+    return (this.#refusals ??= new Refusals()).reject(error);
   }
 
   /**
@@ -86,6 +104,23 @@ export abstract class TypedIpcMessages<
    */
   receive(options?: ReceiveOptions): Promise<IpcReceived<Codecs, Message> | null> {
     return this.#reader.receive(options);
+  }
+
+  /**
+   * Waits for all messages that are here, at least one; `null` at the end. Messages before one that does not
+   * decode come first, in a batch of their own.
+   *
+   * @throws as {@linkcode receive} does
+   */
+  receiveBatch(
+    options?: ReceiveBatchOptions,
+  ): Promise<IpcReceived<Codecs, Message>[] | null> {
+    return this.#reader.receiveBatch(options);
+  }
+
+  /** Iterates over batches to the end. Throws as {@linkcode receiveBatch} does; another loop goes on. */
+  batches(): AsyncIterableIterator<IpcReceived<Codecs, Message>[], undefined> {
+    return this.#reader.batches();
   }
 
   /**
@@ -128,6 +163,20 @@ export class TypedIpc<Codecs extends IpcCodecs, Link extends IpcLinkEndpoint = I
   extends TypedIpcMessages<Codecs, IpcMessageOf<Link>, Link & IpcEndpoint<IpcMessageOf<Link>>>
   implements AsyncDisposable {
   #writable: WritableStream<IpcSent<Codecs>> | undefined;
+
+  /**
+   * Sends values one after the other, all or none, each with its type.
+   *
+   * @throws {TypeError} when a type has no codec, or the codec cannot encode the value; nothing is sent then
+   * @throws what the endpoint throws
+   */
+  sendBatch(messages: Iterable<IpcSent<Codecs>>): Promise<void> {
+    try {
+      return this.link.sendBatch(this.encodeAll(messages));
+    } catch (error) {
+      return this.refuse(error);
+    }
+  }
 
   /** What the endpoint is doing. */
   get status(): Link["status"] {

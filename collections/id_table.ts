@@ -7,6 +7,13 @@ const MAX_PLACES = 1024;
 /** The id of a place that is free: no id is negative. */
 const FREE = -1;
 
+/** Places that a table keeps when its last value goes. */
+const KEPT_PLACES = 256;
+
+/** The places of all tables that have none. */
+const NO_IDS: number[] = [];
+const NO_VALUES: undefined[] = [];
+
 /**
  * Values by id, for ids that count up and mostly leave soon. Any whole number from 0 is an id: ids that
  * are chosen to share a place cost what a `Map` costs.
@@ -26,42 +33,42 @@ const FREE = -1;
  * ```
  */
 export class IdTable<T> {
-  #ids: number[] = [];
-  #values: (T | undefined)[] = [];
+  #ids: number[] = NO_IDS;
+  #values: (T | undefined)[] = NO_VALUES;
   #mask = 0;
   /** Values that have a place. */
   #placed = 0;
   /** Values whose place was taken by one that stays long. */
-  readonly #more = new Map<number, T>();
+  #more: Map<number, T> | null = null;
 
   /** How many values there are. */
   get size(): number {
-    return this.#placed + this.#more.size;
+    return this.#placed + (this.#more === null ? 0 : this.#more.size);
   }
 
   /** Whether the id has a value. */
   has(id: number): boolean {
-    return this.#ids[id & this.#mask] === id || this.#more.has(id);
+    return this.#ids[id & this.#mask] === id || (this.#more !== null && this.#more.has(id));
   }
 
   /** The value of an id; `undefined` when it has none. */
   get(id: number): T | undefined {
     const place = id & this.#mask;
     if (this.#ids[place] === id) return this.#values[place];
-    return this.#more.size === 0 ? undefined : this.#more.get(id);
+    return this.#more === null ? undefined : this.#more.get(id);
   }
 
   /** Sets the value of an id. */
   set(id: number, value: T): void {
     let place = id & this.#mask;
     if (this.#ids[place] !== id) {
-      if (this.#more.size > 0 && this.#more.has(id)) {
+      if (this.#more !== null && this.#more.has(id)) {
         this.#more.set(id, value);
         return;
       }
       if (this.#ids[place] !== FREE && this.#grow()) place = id & this.#mask;
       if (this.#ids[place] !== FREE) {
-        this.#more.set(id, value);
+        (this.#more ??= new Map()).set(id, value);
         return;
       }
       this.#ids[place] = id;
@@ -73,25 +80,37 @@ export class IdTable<T> {
   /** Removes the value of an id; returns whether there was one. */
   delete(id: number): boolean {
     const place = id & this.#mask;
-    if (this.#ids[place] !== id) return this.#more.size > 0 && this.#more.delete(id);
+    if (this.#ids[place] !== id) return this.#deleteMore(id);
     this.#ids[place] = FREE;
     this.#values[place] = undefined;
-    this.#placed--;
+    // A burst must not cost its memory for the life of the table.
+    if (--this.#placed === 0 && this.#ids.length > KEPT_PLACES) this.#drop();
+    return true;
+  }
+
+  #deleteMore(id: number): boolean {
+    if (this.#more === null || !this.#more.delete(id)) return false;
+    if (this.#more.size === 0) this.#more = null;
     return true;
   }
 
   /** Removes all values. */
   clear(): void {
-    this.#ids = [];
-    this.#values = [];
+    this.#drop();
+    this.#more = null;
+  }
+
+  /** Lets go of all places. */
+  #drop(): void {
+    this.#ids = NO_IDS;
+    this.#values = NO_VALUES;
     this.#mask = 0;
     this.#placed = 0;
-    this.#more.clear();
   }
 
   /** All values, in the order of their ids. */
   values(): T[] {
-    const found: [number, T][] = [...this.#more];
+    const found: [number, T][] = this.#more === null ? [] : [...this.#more];
     for (const [place, id] of this.#ids.entries()) {
       if (id !== FREE) found.push([id, this.#values[place]!]);
     }

@@ -59,8 +59,13 @@ export class TimeoutWatch {
   /** The shortest time that is watched, in ms. */
   get shortestMs(): number {
     const { idleTimeoutMs, receiveTimeoutMs, writeTimeoutMs, messageTimeoutMs } = this.#options;
-    const times = [idleTimeoutMs, receiveTimeoutMs, writeTimeoutMs, messageTimeoutMs];
-    return Math.min(...times.filter((ms) => ms > 0));
+    // 0 is off.
+    return Math.min(
+      idleTimeoutMs || Infinity,
+      receiveTimeoutMs || Infinity,
+      writeTimeoutMs || Infinity,
+      messageTimeoutMs || Infinity,
+    );
   }
 
   /** How long nothing has moved, in ms. */

@@ -7,8 +7,9 @@ import { Penalties } from "../../limits/penalties.ts";
 import { handshakeFault, HangUp } from "../../net/transport/faults.ts";
 import { memoryPair } from "../../net/transport/memory_pair.ts";
 import type { Address, Incoming, Transport } from "../../net/transport/transport.ts";
-import type { Handshake } from "../../accept/handshake.ts";
+import { type Handshake, TransportHandshake } from "../../accept/handshake.ts";
 import { Handshakes } from "../../accept/handshakes.ts";
+import { newServerCounters } from "../../stats/data/counters.ts";
 import { DurationHistogram } from "../../stats/data/duration_histogram.ts";
 import { codeOf } from "../support/peers/servers.ts";
 import { settles } from "../support/wait.ts";
@@ -213,6 +214,56 @@ Deno.test("Handshakes that are none make no timer and no controller", async () =
     Object.assign(globalThis, { setTimeout, AbortController });
   }
   assertEquals([made, admission.connections, admission.pending], [[], 1, 0]);
+  near.close();
+  far.close();
+});
+
+Deno.test("Handshakes take a connection that is ready at once, and leave all others to finish()", async () => {
+  const limits = { admission: {}, timeoutMs: 60_000 };
+  const admission = new Admission<AbortController>(limits.admission);
+  const tally = { counters: newServerCounters(), handshakes: new DurationHistogram() };
+  const stopping = new AbortController();
+  const failures: unknown[] = [];
+  const handshakes = new Handshakes(admission, new Penalties(), tally, {
+    handshake: new TransportHandshake({ isTls: false, protocol: null }),
+    timeoutMs: limits.timeoutMs,
+    stopping: stopping.signal,
+    onFailed: (error) => failures.push(error),
+    onRefused: () => {},
+    onReplaced: () => {},
+  });
+  const admit = () => {
+    const result = admission.admit(SOURCE, performance.now());
+    assert(result.kind === "admitted");
+    return result.ticket;
+  };
+  const [near, far] = memoryPair();
+  const base = incomingOf(() => Promise.resolve(near));
+  const ticket = admit();
+  assertStrictEquals(handshakes.finishNow({ ...base, openNow: () => near }, ticket), near);
+  assertEquals([ticket.state, admission.pending, tally.handshakes.stats().count], [
+    "established",
+    0,
+    1,
+  ]);
+  admission.release(ticket);
+  // One that takes time, one of a balancer, and one whose socket has a fault: none is lost.
+  const fault = () => {
+    throw new TlsError("ERR_TLS_HANDSHAKE", "It stands for a fault of the socket");
+  };
+  const identify = () => Promise.resolve();
+  const broken = { ...incomingOf(() => Promise.reject(new Error("broken"))), openNow: fault };
+  for (const later of [base, { ...base, openNow: () => near, identify }, broken]) {
+    const ticket = admit();
+    assertEquals(handshakes.finishNow(later, ticket), null);
+    assertEquals(ticket.state, "pending");
+    if (later === broken) assertEquals(await handshakes.finish(later, ticket), null);
+    else admission.release(ticket);
+  }
+  assertEquals([failures.length, admission.connections], [1, 0]);
+  stopping.abort();
+  const last = admit();
+  assertEquals(handshakes.finishNow({ ...base, openNow: () => near }, last), null);
   near.close();
   far.close();
 });

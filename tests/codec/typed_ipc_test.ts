@@ -76,3 +76,34 @@ Deno.test("TypedIpcServer: a type without a codec costs that message, and onInva
   await assertRejects(() => strict.receive(), SchemaError, "its type 3 has no codec");
   assertEquals((await strict.receive())?.data, "fine");
 });
+
+Deno.test("TypedIpc and TypedIpcServer: batches have each message's type, and a bad one costs itself alone", async () => {
+  await using folder = new TempDir();
+  const place = { name: "typed", path: `${folder.path}/s.sock` };
+  await using server = typed(await listenIpc(place), codecs);
+  await using client = typed(await connectIpc(place), codecs);
+  await client.sendBatch([{ type: JOB, data: { id: 7 } }, { type: NOTE, data: "soon" }]);
+  await assertRejects(
+    () => client.sendBatch([{ type: NOTE, data: "never" }, { type: 3 as never, data: 1 as never }]),
+    TypeError,
+    "type 3 has no codec",
+  );
+  await assertRejects(() => client.sendBatch("text" as never), TypeError, `"messages" must be`);
+  await client.link.send(JOB, "no JSON");
+  await client.send(NOTE, "last");
+  await client.flush();
+  const seen: unknown[] = [];
+  const take = async () => {
+    for await (const batch of server.batches()) {
+      seen.push(...batch.map(({ data }) => data));
+      if (seen.at(-1) === "last") break;
+    }
+  };
+  await assertRejects(take, SchemaError, "Cannot read the message");
+  await take();
+  assertEquals(seen, [{ id: 7 }, "soon", "last"]);
+  await server.send(NOTE, "one");
+  assertEquals(await client.receiveBatch({ maxMessages: 1 }), [{ type: NOTE, data: "one" }]);
+  await client.close();
+  assertEquals(await client.receiveBatch(), null);
+});

@@ -68,6 +68,37 @@ Deno.test("LeasedConnection does what its connection does while the lease lasts"
   await end();
 });
 
+Deno.test("LeasedConnection counts the messages of batches, and knows by them what is unanswered", async () => {
+  let firsts = 0;
+  const { far, handle, leased, end } = lent({ onFirstMessage: () => firsts++ });
+  await leased.sendBatch(["one", "two"]);
+  await assertRejects(() => leased.sendBatch(["three", "fo\nur"]));
+  assertEquals((await far.receiveBatch())!.map(text), ["one", "two"]);
+  await far.sendBatch(["1", "2", "3"]);
+  assertEquals((await leased.receiveBatch({ maxMessages: 1 }))!.map(text), ["1"]);
+  const waiting = leased.receiveBatch();
+  assert(!handle.isWhole);
+  assertEquals((await waiting)!.map(text), ["2", "3"]);
+  assert(handle.isWhole);
+  assertEquals([handle.messagesOut, handle.messagesIn, firsts], [2, 3, 1]);
+  await leased.sendBatch(["five", "six"]);
+  await far.send("4");
+  await far.closeWrite();
+  const got: string[] = [];
+  await assertRejects(
+    async () => {
+      for await (const batch of leased.batches()) got.push(...batch.map(text));
+      // Four messages were sent, and four came.
+      assertEquals(got, ["4"]);
+      await leased.sendBatch(["seven"]);
+      await leased.receiveBatch();
+    },
+    Error,
+    "before it answered",
+  );
+  await end();
+});
+
 Deno.test("LeasedConnection refuses everything once its lease has ended, and gives nothing away", async () => {
   const { conn, far, handle, leased, end } = lent();
   const { readable, writable, signal } = leased;
@@ -82,6 +113,9 @@ Deno.test("LeasedConnection refuses everything once its lease has ended, and giv
     ["send", () => leased.send("late")],
     ["flush", () => leased.flush()],
     ["receive", () => leased.receive()],
+    ["sendBatch", () => leased.sendBatch(["late"])],
+    ["receiveBatch", () => leased.receiveBatch()],
+    ["batches", () => leased.batches().next()],
     ["closeWrite", () => leased.closeWrite()],
     ["iteration", () => leased[Symbol.asyncIterator]().next()],
     ["readable", () => readable.getReader().read()],
@@ -245,6 +279,7 @@ Deno.test("LeasedConnection sends nothing on a connection kept for reuse that ha
   await far.closeWrite();
   await leased.inputEnded;
   assert(isStaleEnd(await errorOf(leased.send("?"))));
+  assert(isStaleEnd(await errorOf(leased.sendBatch(["?"]))));
   assertEquals(leased.signal.aborted, true);
   await end();
 });

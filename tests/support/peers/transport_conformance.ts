@@ -1,7 +1,8 @@
 // What every Transport must do, whatever carries its bytes: one suite for all of them, in both directions.
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ClosedError, type ClosedErrorCode } from "../../../errors.ts";
-import type { Transport } from "../../../net/transport/transport.ts";
+import { readTo, writeFor } from "../../../net/transport/handover.ts";
+import type { ChunkReader, ChunkWriter, Transport } from "../../../net/transport/transport.ts";
 import { Random } from "../random.ts";
 import { atRest, openDescriptors, settles, until } from "../wait.ts";
 
@@ -143,6 +144,44 @@ function checkDirection(
     await near.closeWrite();
     near.close();
   });
+
+  test(
+    "calls back who reads and writes without promises, and never within the call",
+    async (near, far) => {
+      const told: (string | number)[] = [];
+      const reader: ChunkReader = {
+        onChunk: (chunk) => void told.push(chunk?.length ?? "end"),
+        onReadFailed: (error) => void told.push((error as ClosedError).code),
+      };
+      const writer: ChunkWriter = {
+        onWritten: () => void told.push("written"),
+        onWriteFailed: (error) => void told.push((error as ClosedError).code),
+      };
+      readTo(far, reader);
+      writeFor(near, new Uint8Array(70_000), writer);
+      assertEquals(told, []);
+      await until("calls", () => told.length === 2);
+      assert(told.includes("written"), `${told}`);
+      let left = 70_000 - told.filter((one) => typeof one === "number")[0]!;
+      while (left > 0) left -= (await far.read())!.length;
+      // What waits before it is asked for comes later, too.
+      await near.write(new Uint8Array(3));
+      told.length = 0;
+      readTo(far, reader);
+      assertEquals(told, []);
+      await until("calls", () => told.length === 1);
+      assertEquals(told, [3]);
+      readTo(near, reader);
+      near.close();
+      assertEquals(told, [3]);
+      await until("calls", () => told.length === 2);
+      readTo(near, reader);
+      writeFor(near, new Uint8Array(1), writer);
+      assertEquals(told, [3, "ERR_CLOSED"]);
+      await until("calls", () => told.length === 4);
+      assertEquals(told, [3, "ERR_CLOSED", "ERR_CLOSED", "ERR_CLOSED"]);
+    },
+  );
 
   test("fails a write under way with ERR_CLOSED when closed", async (near) => {
     const { writing } = await fillUp(near, maxBufferedBytes);
