@@ -94,6 +94,7 @@ export {
   type ConnectionSetup,
   type MessageGate,
   type MessageObserver,
+  type ReceiveBatchOptions,
   type ReceiveOptions,
   type SendProgress,
   type SendRoom,

@@ -87,7 +87,7 @@ Deno.test("A burst of large messages leaves nothing behind", async () => {
 });
 
 Deno.test("IdTable keeps no places of a burst", () => {
-  const tables = Array.from({ length: 10 }, () => new IdTable<number>());
+  const tables = Array.from({ length: 40 }, () => new IdTable<number>());
   const fillAndEmpty = (count: number) => {
     for (const table of tables) {
       for (let id = 0; id < count; id++) table.set(id, id);
@@ -96,7 +96,7 @@ Deno.test("IdTable keeps no places of a burst", () => {
   };
   fillAndEmpty(4);
   const before = keptBytes();
-  fillAndEmpty(10_000);
+  fillAndEmpty(2000);
   const kept = (keptBytes() - before) / tables.length;
-  assert(kept < 1024, `${kept} bytes`);
+  assert(kept < 4096, `${kept} bytes`);
 });
