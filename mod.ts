@@ -123,6 +123,8 @@ export {
 export { memoryPair, type MemoryPairOptions } from "./net/transport/memory_pair.ts";
 export type {
   Address,
+  ChunkReader,
+  ChunkWriter,
   Incoming,
   KeepAlive,
   Listener,
