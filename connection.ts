@@ -217,11 +217,8 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   }
 
   /**
-   * Sends messages one after the other, with nothing in between, and checks all of them before. Waits as
-   * {@linkcode send} does for one message of their size, so a batch may be larger than `maxQueuedBytes`.
-   *
-   * @throws as {@linkcode send} does; when the framing refuses one message, none was sent
-   * @throws {TypeError} when `messages` are no messages
+   * Sends messages one after the other, all or none. Waits and throws as {@linkcode send} does for one
+   * message of their size, so a batch may be larger than `maxQueuedBytes`.
    */
   sendBatch(messages: Iterable<Uint8Array | string>): Promise<void> {
     try {
@@ -373,9 +370,8 @@ export class Connection<Data = unknown> implements AsyncIterable<Uint8Array>, As
   close(options?: CloseOptions): Promise<void> {
     if (options === undefined) return this.#lifecycle.close();
     try {
-      return this.#lifecycle.close(
-        closeTimeout("Cannot close", options, this.#options.closeTimeoutMs),
-      );
+      const { closeTimeoutMs } = this.#options;
+      return this.#lifecycle.close(closeTimeout("Cannot close", options, closeTimeoutMs));
     } catch (mistake) {
       return rejected(mistake);
     }

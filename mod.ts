@@ -94,6 +94,7 @@ export {
   type ConnectionSetup,
   type MessageGate,
   type MessageObserver,
+  type ReceiveBatchOptions,
   type ReceiveOptions,
   type SendProgress,
   type SendRoom,
@@ -122,6 +123,8 @@ export {
 export { memoryPair, type MemoryPairOptions } from "./net/transport/memory_pair.ts";
 export type {
   Address,
+  ChunkReader,
+  ChunkWriter,
   Incoming,
   KeepAlive,
   Listener,

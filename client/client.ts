@@ -194,7 +194,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     return this.#incoming.receive(options);
   }
 
-  /** Receives all whole messages that are here of one link, at least one; else as {@linkcode receive} does. */
+  /** Receives all whole messages of one link that are here, at least one, as {@linkcode receive} does. */
   receiveBatch(options?: ReceiveBatchOptions): Promise<Uint8Array[] | null> {
     return this.#incoming.receiveBatch(options);
   }

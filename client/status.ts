@@ -52,7 +52,7 @@ export function howServerLeft({ error }: ConnectionEnd): Pick<ClientStatusEvent,
     : {};
 }
 
-/** Tells a logger of a new status; `server` names the target. */
+/** Logs a new status; `server` names the target. */
 export function logStatus(log: EventLog, event: ClientStatusEvent, server: string): void {
   const { status, attempt, error, delayMs, serverLeft, loss, droppedBytes } = event;
   const level = error === undefined ? "info" : "warn";

@@ -211,7 +211,7 @@ export function checkFunction(action: string, name: string, value: unknown): voi
 }
 
 /**
- * Checks that an argument can be iterated over, and is no text: iterating over that gives its
+ * Checks that an argument can be iterated over, and is no text: its items would be its
  * characters, which is never meant.
  *
  * @throws {TypeError} when it is anything else

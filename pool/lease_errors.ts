@@ -1,4 +1,4 @@
-// What the holder of a lease is told about its connection's end, and which of that was no attempt.
+// Errors of leases: how the holder learns of its connection's end, and which end was no attempt.
 import { ClosedError } from "../errors.ts";
 
 /**

@@ -253,7 +253,7 @@ interface MessageQueue<T extends IpcMessage> {
 }
 
 /**
- * Waits for a message as any other read, and takes with it what is behind it. The link hands over all
+ * Waits for a message as any other read, and takes with it what is behind it. The link passes all
  * messages of a chunk before a wait goes on that the first of them ended.
  */
 export async function receiveBatch<T extends IpcMessage>(

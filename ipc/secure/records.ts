@@ -213,7 +213,7 @@ export class RecordOpener {
   }
 
   /** Where the bytes of the records come in. */
-  get input(): Pick<RecordReader, "push" | "space" | "filled" | "release"> {
+  get input(): Pick<RecordReader, "push" | "release"> {
     return this.#reader;
   }
 

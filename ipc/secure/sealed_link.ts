@@ -117,8 +117,7 @@ export class SealedLink implements FrameLink {
     this.#transport.close();
     this.#sealer.wipe();
     this.#opener.wipe();
-    // A read under way may still write to the buffer: then it is left to the garbage collector.
-    if (this.#reading === null) this.#opener.input.release();
+    this.#opener.input.release();
   }
 
   /** Sends the record in front of `buffer`, or the one that is being sealed there, behind those before. */
@@ -208,24 +207,17 @@ export class SealedLink implements FrameLink {
 
   /** Resolves when the next bytes are here and being opened, or the input has failed. */
   #readAhead(): Promise<void> {
-    return this.#reading ??= this.#readMore().then(this.#onRead, this.#onReadFailed);
+    return this.#reading ??= this.#transport.read().then(this.#onChunk, this.#onReadFailed);
   }
 
-  /** Reads, into the opener's own buffer where the transport can. */
-  #readMore(): Promise<Uint8Array | number | null> {
-    const { input } = this.#opener;
-    return this.#transport.readInto?.(input.space()) ?? this.#transport.read();
-  }
-
-  readonly #onRead = (bytes: Uint8Array | number | null): void => {
+  readonly #onChunk = (chunk: Uint8Array | null): void => {
     this.#reading = null;
-    if (bytes === null) {
+    if (chunk === null) {
       this.#failure = { error: cutShort() };
       return;
     }
-    const { input } = this.#opener;
-    if (typeof bytes === "number") input.filled(bytes);
-    else input.push(bytes);
+    this.#opener.input.push(chunk);
+    this.#transport.reuse?.(chunk);
     if (this.#opening.length > 0) this.#openAhead(false);
   };
 

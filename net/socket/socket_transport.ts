@@ -65,21 +65,6 @@ export class SocketTransport implements Transport {
     });
   }
 
-  readInto(target: Uint8Array): Promise<number | null> {
-    if (this.#closed) return Promise.reject(closedHere("read"));
-    if (this.#reading) return Promise.reject(busy("read"));
-    if (this.#first !== undefined) return this.#takeFirstInto(this.#first, target);
-    this.#reading = true;
-    return this.#conn.read(target).then(this.#onReadInto, this.#onReadFailed);
-  }
-
-  #takeFirstInto(bytes: Uint8Array, target: Uint8Array): Promise<number> {
-    const count = Math.min(bytes.length, target.length);
-    target.set(bytes.subarray(0, count));
-    this.#first = count < bytes.length ? bytes.subarray(count) : undefined;
-    return Promise.resolve(count);
-  }
-
   write(bytes: Uint8Array): Promise<void> {
     if (this.#closed) return Promise.reject(closedHere("write"));
     if (this.#writing !== null) return Promise.reject(busy("write"));
@@ -151,12 +136,6 @@ export class SocketTransport implements Transport {
     this.#reader = null;
     if (this.#closed) reader.onReadFailed(closedHere("read"));
     else reader.onChunk(length === null ? null : this.#buffer.take(length));
-  };
-
-  readonly #onReadInto = (length: number | null): number | null => {
-    this.#reading = false;
-    if (this.#closed) throw closedHere("read");
-    return length;
   };
 
   readonly #onReadFailed = (cause: unknown): never => {

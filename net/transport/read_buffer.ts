@@ -104,7 +104,7 @@ export class ReadBuffer {
 
   /**
    * Takes back what the last {@linkcode take} returned, so that it is read into again. Anything
-   * else stays with whoever holds it.
+   * else stays with the reader that holds it.
    */
   reuse(chunk: Uint8Array): void {
     const isLast = chunk.buffer === this.#bytes.buffer &&

@@ -97,11 +97,6 @@ export interface Transport {
    */
   read(): Promise<Uint8Array | null>;
   /**
-   * As {@linkcode read}, into the front of `target`, which has room for a byte at least: resolves with
-   * the number of bytes. `target` must not be touched before that. Absent where it would copy.
-   */
-  readInto?(target: Uint8Array): Promise<number | null>;
-  /**
    * Gives back the chunk that the last read brought, of which nothing is kept: its memory may be
    * read into again. No read may be under way. Absent where it would save nothing.
    */

@@ -1,4 +1,4 @@
-// Typed batches: over every kind of link, values come as they were sent, and a bad message costs itself alone.
+// Typed batches: over every link, values come as they were sent; a bad message costs itself alone.
 import { assertEquals, assertRejects } from "@std/assert";
 import {
   bytes,

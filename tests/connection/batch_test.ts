@@ -130,20 +130,22 @@ Deno.test("Connection.receiveBatch() gives views that later reads and sends do n
   b.abort();
 });
 
-Deno.test("Connection.receiveBatch() gives the messages before a fault first, then the fault", async () => {
-  const { connection, transport } = scriptedConnection({
-    framing: lengthPrefixed({ bytes: 1 }),
-    maxMessageBytes: 4,
+for (const framing of [lengthPrefixed({ bytes: 1 }), varintPrefixed()]) {
+  Deno.test(`Connection.receiveBatch() gives the messages before a fault first, then the fault: ${framing.name}`, async () => {
+    const { connection, transport } = scriptedConnection({
+      framing,
+      maxMessageBytes: 4,
+    });
+    transport.feed(hex("01aa 02bbbb 05cccccccccc 01dd"));
+    await settle();
+    assertEquals(await connection.receiveBatch(), [hex("aa"), hex("bbbb")]);
+    const error = await assertRejects(() => connection.receiveBatch(), FramingError);
+    assertEquals(error.code, "ERR_FRAME_TOO_LARGE");
+    assertStrictEquals(await connection.receive().catch((again) => again), error);
+    transport.endInput();
+    assertStrictEquals((await connection.closed).error, error);
   });
-  transport.feed(hex("01aa 02bbbb 05"));
-  await settle();
-  assertEquals(await connection.receiveBatch(), [hex("aa"), hex("bbbb")]);
-  const error = await assertRejects(() => connection.receiveBatch(), FramingError);
-  assertEquals(error.code, "ERR_FRAME_TOO_LARGE");
-  assertStrictEquals(await connection.receive().catch((again) => again), error);
-  transport.endInput();
-  assertStrictEquals((await connection.closed).error, error);
-});
+}
 
 Deno.test("Connection.receiveBatch() gives what came before a truncated message and before a reset", async () => {
   const { connection, transport } = await fed("one\ntwo\nth");

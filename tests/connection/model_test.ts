@@ -1,7 +1,7 @@
 // Random schedules of everything a connection can do, over a slicing transport, against a naive
 // model: two lists.
 import { assert, assertEquals } from "@std/assert";
-import { Connection } from "../../connection.ts";
+import { Connection, type ReceiveOptions } from "../../connection.ts";
 import { ClosedError, FramingError, TimeoutError } from "../../errors.ts";
 import { chunked, delimited, type Framing, lengthPrefixed, varintPrefixed } from "../../framing.ts";
 import { memoryPair } from "../../net/transport/memory_pair.ts";
@@ -45,8 +45,10 @@ class End {
   /** Does one thing at random. */
   step(): void {
     const kind = this.random.int(0, 99);
-    if (kind < 45) this.#send();
-    else if (kind < 85) this.#receive();
+    if (kind < 35) this.#send();
+    else if (kind < 45) this.#sendBatch();
+    else if (kind < 65) this.#receive(async (options) => [await this.connection.receive(options)]);
+    else if (kind < 85) this.#receive((options) => this.#receiveBatch(options));
     else if (kind < 92) this.#track(this.connection.flush());
     else if (kind < 94) this.#track(this.connection.closeWrite());
     else if (kind < 96) this.#deed("drain", () => this.connection.drain());
@@ -61,7 +63,7 @@ class End {
     this.#track(this.connection.closeWrite());
     while (this.#receiving) await settle(1);
     try {
-      for await (const message of this.connection) this.got.push(text(message));
+      for await (const batch of this.connection.batches()) this.got.push(...batch.map(text));
     } catch (error) {
       this.#check(error);
     }
@@ -75,15 +77,32 @@ class End {
     if (this.connection.stats().messagesOut > before) this.sent.push(message);
   }
 
-  #receive(): void {
+  #sendBatch(): void {
+    const before = this.connection.stats().messagesOut;
+    const messages = Array.from(
+      { length: this.random.int(0, 5) },
+      () => `${this.name}${this.#count++} ${"x".repeat(this.random.length(3000))}`,
+    );
+    this.#track(this.connection.sendBatch(messages));
+    if (this.connection.stats().messagesOut > before) this.sent.push(...messages);
+  }
+
+  async #receiveBatch(options: ReceiveOptions): Promise<(Uint8Array | null)[]> {
+    const maxMessages = this.random.pick([1, 2, Infinity]);
+    const batch = await this.connection.receiveBatch({ ...options, maxMessages });
+    if (batch !== null) assert(batch.length > 0 && batch.length <= maxMessages);
+    return batch ?? [null];
+  }
+
+  #receive(receive: (options: ReceiveOptions) => Promise<(Uint8Array | null)[]>): void {
     if (this.#receiving) return;
     this.#receiving = true;
     const controller = new AbortController();
     const options = this.random.pick([{}, { timeoutMs: 0 }, { timeoutMs: 1 }, {
       signal: controller.signal,
     }]);
-    const received = this.connection.receive(options).then((message) => {
-      if (message !== null) this.got.push(text(message));
+    const received = receive(options).then((messages) => {
+      for (const message of messages) if (message !== null) this.got.push(text(message));
     }, (error) => this.#check(error)).finally(() => this.#receiving = false);
     this.pending.push(received);
     if (options.signal !== undefined) {

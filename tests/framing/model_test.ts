@@ -5,7 +5,7 @@ import { FramingError } from "../../errors.ts";
 import type { FrameEncoder } from "../../framing.ts";
 import { concat, cutAt, everyCut } from "../support/bytes.ts";
 import { effort, propertySeed } from "../support/random.ts";
-import { decodeChunks, decodeWithModel, type Model, models } from "./models.ts";
+import { decodeChunks, decodeInBatches, decodeWithModel, type Model, models } from "./models.ts";
 
 const parameters = { seed: propertySeed, numRuns: 80 * effort };
 
@@ -89,6 +89,32 @@ for (const model of models) {
         }
       }),
       { ...parameters, numRuns: Math.ceil(parameters.numRuns / 10) },
+    );
+  });
+
+  Deno.test(`${framing.name} decodes in batches what it decodes one by one, and gives up the same`, () => {
+    fc.assert(
+      fc.property(bytesOf(model, 40), cuts, fc.nat(6), (input, fractions, most) => {
+        // Small enough for messages that are too large to come whole.
+        const maxMessageBytes = most % 2 === 0 ? 40 : 5;
+        const expected = decodeWithModel(model, input, maxMessageBytes);
+        const chunks = cutAtFractions(input, fractions);
+        const decoder = framing.decoder({ maxMessageBytes });
+        const { messages, outcome } = decodeInBatches(decoder, chunks, most + 1);
+        assertEquals([messages, outcome], [expected.messages, expected.outcome]);
+
+        const partial = framing.decoder({ maxMessageBytes });
+        for (const chunk of chunks) partial.push(chunk);
+        const taken: Uint8Array[] = [];
+        try {
+          partial.nextInto!(taken, most + 1);
+        } catch (error) {
+          if (!(error instanceof FramingError)) throw error;
+        }
+        const end = taken.length === 0 ? 0 : expected.ends[taken.length - 1]!;
+        assertEquals(partial.takeRest(), input.slice(end));
+      }),
+      parameters,
     );
   });
 

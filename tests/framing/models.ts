@@ -1,4 +1,5 @@
 // Models: every framing once more, written as plainly as possible, to compare the real ones with.
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { FramingError, type FramingErrorCode } from "../../errors.ts";
 import {
   chunked,
@@ -71,6 +72,42 @@ export function decodeChunks(
     return { messages, ends: ends ?? [], outcome: error.code as FramingErrorCode };
   }
   return { messages, ends: ends ?? [], outcome: "whole" };
+}
+
+/** The same, with so many messages at most in each call of `nextInto`. */
+export function decodeInBatches(
+  decoder: FrameDecoder,
+  chunks: readonly Uint8Array[],
+  most: number,
+): Omit<Decoded, "ends"> {
+  const messages: Uint8Array[] = [];
+  try {
+    for (const chunk of chunks) {
+      decoder.push(chunk);
+      for (let before = -1; before < messages.length;) {
+        before = messages.length;
+        nextInto(decoder, messages, most);
+      }
+    }
+    decoder.end();
+  } catch (error) {
+    if (!(error instanceof FramingError)) throw error;
+    return { messages, outcome: error.code as FramingErrorCode };
+  }
+  return { messages, outcome: "whole" };
+}
+
+/** Calls `nextInto`, and checks what it promises. */
+function nextInto(decoder: FrameDecoder, messages: Uint8Array[], most: number): void {
+  const before = messages.length;
+  try {
+    decoder.nextInto!(messages, most);
+  } catch (error) {
+    assertEquals(messages.length, before, "it throws only when it has appended none");
+    assertThrows(() => decoder.next(), FramingError);
+    throw error;
+  }
+  assert(messages.length <= before + most);
 }
 
 function checkHeld(

@@ -7,7 +7,7 @@ const CONNECTIONS = 30;
 
 const LINE = new TextEncoder().encode("\0\0\0\x02Hi");
 
-/** Counts what is made while `work` runs: errors of Parley, and timers and controllers of the whole process. */
+/** Counts what is made while `work` runs: errors of Parley, timers and controllers of the process. */
 async function madeBy(
   work: () => Promise<void>,
 ): Promise<{ errors: number; timers: number; controllers: number }> {

@@ -144,6 +144,23 @@ export class WireStream implements AsyncDisposable {
   }
 
   /**
+   * As {@linkcode read}, with the bytes copied to `target`, as many as are there and fit: for
+   * readers of much data that use the same memory again. The result is how many bytes came. Until
+   * then `target` must not be used.
+   *
+   * @throws {RangeError} when `target` has no room
+   * @throws {TypeError} as {@linkcode read} does, and when the memory was transferred meanwhile
+   */
+  async readInto(target: Uint8Array, options?: WaitOptions): Promise<number | null> {
+    this.#in = use("read from", this.#in, "plain");
+    try {
+      return await this.#mux.readInto(target, options);
+    } catch (error) {
+      throw this.#named(error, options);
+    }
+  }
+
+  /**
    * Sends `bytes`; resolves when they were taken over, which waits for the peer to read.
    *
    * @throws {ClosedError} `ERR_CLOSED` after {@linkcode closeWrite}, `ERR_RESET` after a reset

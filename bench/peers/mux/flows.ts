@@ -43,7 +43,8 @@ export interface SessionPlan {
 const MAX_STREAMS = 20_000;
 /** What so many streams may receive at first. */
 const CROWD_BYTES = MAX_STREAMS * 256 * 1024;
-const CROWD_MEMORY = new MuxMemory({ maxBytes: CROWD_BYTES });
+/** A session may reserve as much as it leaves free. */
+const CROWD_MEMORY = new MuxMemory({ maxBytes: 2 * CROWD_BYTES });
 /** Bytes joined into one write of the peer's transport, and kept before its streams have to wait. */
 const JOIN_BYTES = 65536;
 const HIGH_WATER_BYTES = 1 << 20;

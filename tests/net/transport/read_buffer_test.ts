@@ -103,3 +103,32 @@ for (
     }
   });
 }
+
+Deno.test("ReadBuffer reads again into what was given back, and only into that", () => {
+  const buffer = new ReadBuffer();
+  const first = buffer.space();
+  const chunk = buffer.take(1000);
+  buffer.reuse(chunk);
+  assertEquals(buffer.space(), first);
+  const held = buffer.take(1000);
+  buffer.space();
+  const next = buffer.take(500);
+  // Not the last one: a reader may hold what lies behind it.
+  buffer.reuse(held);
+  assert(buffer.space().byteOffset >= next.byteOffset + next.length);
+  buffer.reuse(new Uint8Array(next));
+  assert(buffer.space().byteOffset >= next.byteOffset + next.length);
+  buffer.reuse(next);
+  assertEquals(buffer.space().byteOffset, next.byteOffset);
+});
+
+Deno.test("ReadBuffer grows while full reads are given back", () => {
+  const buffer = new ReadBuffer();
+  const sizes: number[] = [];
+  for (let i = 0; i < 7; i++) {
+    const space = buffer.space();
+    sizes.push(space.length);
+    buffer.reuse(buffer.take(space.length));
+  }
+  assertEquals(sizes.map((size) => size / 1024), [4, 8, 16, 32, 64, 64, 64]);
+});
