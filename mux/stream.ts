@@ -142,8 +142,9 @@ export class MuxStream implements AsyncDisposable {
 
   /**
    * As {@linkcode read}, with the bytes copied to `target`, as many as are there and fit: for
-   * readers that pass them on and use the same memory again. Nothing is faster for much data,
-   * because fresh memory for each chunk costs more than a copy. The result is how many bytes came.
+   * readers that pass them on and use the same memory again. Over sockets of Deno fresh memory for
+   * each chunk costs more than a copy; over TLS of node there is nothing to save.
+   * The result is how many bytes came.
    * Until then `target` must not be used.
    *
    * @throws {RangeError} when `target` has no room
