@@ -28,6 +28,8 @@ export interface StartOrder {
   readonly maxWaiting: number;
   /** Memory of the worker's counters. */
   readonly books: SharedArrayBuffer;
+  /** Memory in which the main thread notes that it has heard the thread's last words. */
+  readonly heard: SharedArrayBuffer;
   /** Memory of the connections of all workers, and of this one. */
   readonly places: { readonly all: SharedArrayBuffer; readonly own: SharedArrayBuffer };
 }

@@ -60,10 +60,22 @@ function post(message: ToMain): void {
   parentPort!.postMessage(message);
 }
 
+/** Time in ms for the main thread to hear why this one ends. */
+const LAST_WORDS_MS = 5000;
+
+/**
+ * Ends this thread, and says why. It waits until the main thread has heard that: the end of a thread
+ * may overtake its messages. Nothing else runs in this thread meanwhile.
+ */
+function endWith(kind: "dying" | "failed", error: unknown): void {
+  post({ kind, error: encodeError(error) });
+  Atomics.wait(new Int32Array((workerData as StartOrder).heard), 0, 0, LAST_WORDS_MS);
+  process.exit(1);
+}
+
 /** Ends this thread by an error that no code handles. */
 function die(error: unknown): void {
-  post({ kind: "dying", error: encodeError(error) });
-  process.exit(1);
+  endWith("dying", error);
 }
 
 /** Time between two looks at the memory, in ms. */
@@ -215,8 +227,7 @@ async function run(order: StartOrder): Promise<void> {
     const server = await WorkerServer.open(order);
     parentPort!.on("message", (message: ToWorker) => server.obey(message));
   } catch (error) {
-    post({ kind: "failed", error: encodeError(error) });
-    process.exit(1);
+    endWith("failed", error);
   }
 }
 

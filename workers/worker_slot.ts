@@ -18,9 +18,14 @@ import { WorkerBooks } from "./worker_books.ts";
 import { WorkerThread } from "./worker_thread.ts";
 
 /** What every start of a worker has in common. */
-export type StartPlan = Omit<StartOrder, "mark" | "worker" | "credentials" | "books" | "places"> & {
-  readonly allPlaces: SharedArrayBuffer;
-};
+export type StartPlan =
+  & Omit<
+    StartOrder,
+    "mark" | "worker" | "credentials" | "books" | "heard" | "places"
+  >
+  & {
+    readonly allPlaces: SharedArrayBuffer;
+  };
 
 /** What a slot reports to its server. No method may throw. */
 export interface SlotEvents {

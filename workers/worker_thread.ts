@@ -23,8 +23,10 @@ export class WorkerThread {
   #failure: { readonly error: unknown } | null = null;
 
   /** Starts the thread. */
-  constructor(order: StartOrder, events: ThreadEvents) {
-    const name = `parley worker ${order.worker}`;
+  constructor(plan: Omit<StartOrder, "heard">, events: ThreadEvents) {
+    const name = `parley worker ${plan.worker}`;
+    const heard = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    const order: StartOrder = { ...plan, heard: heard.buffer };
     this.#worker = new Worker(threadAddress(), {
       name,
       workerData: order,
@@ -34,6 +36,9 @@ export class WorkerThread {
     this.#worker.on("message", (message: ToMain) => {
       if (message.kind === "dying" || message.kind === "failed") {
         this.#failure = { error: decodeError(message.error) };
+        // The thread waits for this before it ends.
+        Atomics.store(heard, 0, 1);
+        Atomics.notify(heard, 0);
       }
       events.onMessage(message);
     });
