@@ -4,7 +4,6 @@ import { Worker } from "node:worker_threads";
 import { ClosedError } from "../errors.ts";
 import { decodeError } from "./error_message.ts";
 import type { StartOrder, ToMain, ToWorker } from "./messages.ts";
-import { WORKER_URL } from "./worker.ts";
 
 const BYTES_PER_MB = 2 ** 20;
 
@@ -22,12 +21,12 @@ export class WorkerThread {
   /** Why the thread ends, once that is known. */
   #failure: { readonly error: unknown } | null = null;
 
-  /** Starts the thread. */
-  constructor(plan: Omit<StartOrder, "heard">, events: ThreadEvents) {
+  /** Starts the thread with the module at `url`. */
+  constructor(url: string, plan: Omit<StartOrder, "heard">, events: ThreadEvents) {
     const name = `parley worker ${plan.worker}`;
     const heard = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
     const order: StartOrder = { ...plan, heard: heard.buffer };
-    this.#worker = new Worker(threadAddress(), {
+    this.#worker = new Worker(threadAddress(url), {
       name,
       workerData: order,
       // Without a limit of its own a thread that is out of memory ends the whole process.
@@ -73,8 +72,8 @@ function heapLimitMb(): number {
 }
 
 /** The platform starts threads from files and from data only: others are imported by the latter. */
-function threadAddress(): URL {
-  if (WORKER_URL.startsWith("file:")) return new URL(WORKER_URL);
-  const code = `import ${JSON.stringify(WORKER_URL)};`;
+function threadAddress(url: string): URL {
+  if (url.startsWith("file:")) return new URL(url);
+  const code = `import ${JSON.stringify(url)};`;
   return new URL(`data:text/javascript,${encodeURIComponent(code)}`);
 }
