@@ -132,6 +132,27 @@ function watchMemory(): void {
   }, MEMORY_LOOK_MS);
 }
 
+/**
+ * Logs by the main thread. All workers warn of the same, so the first one does it for all; what
+ * else they log are their own events.
+ */
+export function lineLogger(worker: number): Logger {
+  const write = (level: keyof Logger) => (message: string, fields: Record<string, unknown> = {}) =>
+    post({ kind: "line", line: { level, message }, fields: plainFields(fields) });
+  return {
+    debug() {},
+    info: write("info"),
+    warn: worker === 1 ? write("warn") : () => {},
+    error() {},
+  };
+}
+
+/** Fields of a line, as plain data. */
+function plainFields(fields: Record<string, unknown>): Record<string, unknown> {
+  const plain = (value: unknown) => value instanceof Error ? String(value) : value;
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, plain(value)]));
+}
+
 /** TLS of the options of a host; `credentials` hold what it shows. */
 export function tlsOf({ tls, credentials }: StartOrder): { readonly tls?: ServerTlsOptions } {
   if (tls === undefined) return {};
