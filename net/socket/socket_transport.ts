@@ -138,11 +138,6 @@ export class SocketTransport implements Transport {
     else reader.onChunk(length === null ? null : this.#buffer.take(length));
   };
 
-  readonly #onReadFailed = (cause: unknown): never => {
-    this.#reading = false;
-    throw this.#closed ? closedHere("read") : transportFault("read", cause);
-  };
-
   readonly #onReadToFailed = (cause: unknown): void => {
     const reader = this.#reader!;
     this.#reading = false;
