@@ -30,21 +30,21 @@ const ALONE: readonly string[] = [
 ];
 
 /**
- * Tests that need servers of others, or take long: the tasks balancers and carriers run them, and
- * `.ci/run` runs those too.
+ * Tests that need servers of others, or take long: the tasks balancers, carriers and models run
+ * them, and `.ci/run` runs those too.
  */
 const OWN_TASKS: readonly string[] = [
   "tests/balancers/",
   "tests/calls/carriers_test.ts",
   "tests/calls/ends_test.ts",
   "tests/calls/given_up_test.ts",
+  "tests/models/",
   "tests/types/many_calls_test.ts",
   "tests/types/messages_test.ts",
 ];
 
 /** Rooms of tests that take long: they come first, so that none of them runs alone at the end. */
 const LONG: readonly string[] = [
-  "tests/models",
   "tests/cli",
   "tests/calls",
   "tests/examples",
