@@ -25,7 +25,7 @@ import {
   loadTls,
   writeIdentity,
 } from "@parley/parley/tls";
-import { expose, forward, hub, join, mount } from "@parley/parley/wire";
+import { expose, forward, hub, join, mount, mountWorkers } from "@parley/parley/wire";
 
 // deno-lint-ignore no-explicit-any -- what plain JavaScript may pass
 type Wrong = any;
@@ -98,6 +98,7 @@ const AT_ONCE: ReadonlyArray<readonly [meant: string, call: () => unknown]> = [
 /** The same for what rejects. */
 const LATER: ReadonlyArray<readonly [meant: string, call: () => Promise<unknown>]> = [
   ["workers", () => serveWorkers("file:///unused.ts", { worker: 4 } as Wrong)],
+  ["drainDelayMs", () => mountWorkers("file:///unused.ts", { drainDelay: 4 } as Wrong)],
   ["tls.certFile", () => serveWorkers("file:///unused.ts", { tls: { certFiles: "x" } } as Wrong)],
   ["timeoutMs", () => caller(CARRIER, CLOCK).now(undefined, { timeout: 5 } as Wrong)],
   ["timeoutMs", () => connect({ ...PORT, timeoutms: 5 } as Wrong)],

@@ -7,7 +7,7 @@ import { MuxSession } from "@parley/parley/mux";
 import { memoryPair } from "@parley/parley";
 import { Pool } from "@parley/parley/pool";
 import { serveStats } from "@parley/parley/stats";
-import { forward, hub, join, listenTransport, mount } from "@parley/parley/wire";
+import { forward, hub, join, listenTransport, mount, mountWorkers } from "@parley/parley/wire";
 import { echo } from "./support/peers/servers.ts";
 import { settles } from "./support/wait.ts";
 import { TempDir } from "./support/programs/temp_dir.ts";
@@ -42,6 +42,8 @@ const SERVERS: Readonly<
     serveWorkers(new URL("./workers/echo_handler.ts", import.meta.url), { workers: 1 }),
   listenTransport: () => Promise.resolve(listenTransport({ port: 0 })),
   mount: () => Promise.resolve(mount(anyone)),
+  mountWorkers: () =>
+    mountWorkers(new URL("./workers/wire_handler.ts", import.meta.url), { workers: 1 }),
   hub: () => Promise.resolve(hub(anyone)),
   listenIpc: (_, folder) => listenIpc({ name: "vocabulary", path: `${folder}/s.sock` }),
   "typed IpcServer": async (_, folder) =>

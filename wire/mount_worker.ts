@@ -1,5 +1,6 @@
 // What runs in a worker of mountWorkers(): a mounted wire that counts in memory of all threads.
 import { ClosedError } from "../errors.ts";
+import { MAX_TIMER_MS } from "../options/check.ts";
 import type { Address } from "../net/transport/transport.ts";
 import { newWireCounters, type WireCounters } from "../stats/data/counters.ts";
 import { ConnectionPlaces } from "../workers/connection_places.ts";
@@ -82,7 +83,8 @@ class MountThread implements WorkerHost {
 
   async drain(timeoutMs: number): Promise<void> {
     this.#isEnding = true;
-    await this.#wire.shutdown({ timeoutMs });
+    // To a wire 0 is a time, to a server of workers it means that there is none.
+    await this.#wire.shutdown({ timeoutMs: timeoutMs === 0 ? MAX_TIMER_MS : timeoutMs });
   }
 
   cutOf(error: unknown): Omit<DrainReport, "error"> {

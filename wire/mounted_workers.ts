@@ -1,5 +1,8 @@
 // MountedWorkers: one server side of the wire whose sessions are spread over threads.
+import type { ServerState } from "../accept/server_state.ts";
 import { TimeoutError } from "../errors.ts";
+import type { Address } from "../net/transport/transport.ts";
+import type { ShutdownOptions } from "../server/server.ts";
 import { newWireCounters, type WireCounters } from "../stats/data/counters.ts";
 import {
   freezeDeep,
@@ -29,19 +32,44 @@ export interface WireLook {
  * Its sessions live in the threads of the workers, so there is no `session()` and no `open()` here:
  * the module of a worker has them, for the sessions of its own thread.
  */
-export class MountedWorkers extends WorkerGroup<WireCounters, WireLook, MountWorkersErrorContext> {
-  readonly #identities: IdentityTable;
+export class MountedWorkers implements AsyncDisposable {
+  readonly #group: WorkerGroup<WireCounters, WireLook, MountWorkersErrorContext>;
+  readonly #identities = new IdentityTable();
   readonly #createdAtMs = Date.now();
 
   /** @ignore use `mountWorkers` */
   constructor(plan: GroupPlan<MountWorkersErrorContext>) {
-    const identities = new IdentityTable();
-    super(plan, {
+    this.#group = new WorkerGroup(plan, {
       zero: newWireCounters,
       onOwn: (body, worker) => this.#onNames(body as NamesToMain, worker),
-      onEnd: (worker) => identities.drop(worker),
+      onEnd: (worker) => this.#identities.drop(worker),
+      drainError,
     });
-    this.#identities = identities;
+  }
+
+  /** Resolves: a wire of workers is made when it listens. */
+  get ready(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** Resolves when the wire is stopped, and all its threads have ended. Never rejects. */
+  get finished(): Promise<void> {
+    return this.#group.finished;
+  }
+
+  /** Where the wire listens, with the real port. */
+  get addr(): Address {
+    return this.#group.addr;
+  }
+
+  /** The current state. */
+  get state(): ServerState {
+    return this.#group.state;
+  }
+
+  /** Threads that serve, or are about to be started again. */
+  get workers(): number {
+    return this.#group.workers;
   }
 
   /**
@@ -53,7 +81,7 @@ export class MountedWorkers extends WorkerGroup<WireCounters, WireLook, MountWor
    * what is one second old.
    */
   stats(): WireStats {
-    const { state, address, counted, looks, recentErrors, certificate } = this.see();
+    const { state, address, counted, looks, recentErrors, certificate } = this.#group.see();
     const { sum, peak: _, startedAtMs, ...rest } = counted;
     return freezeDeep({
       kind: "wire",
@@ -73,17 +101,47 @@ export class MountedWorkers extends WorkerGroup<WireCounters, WireLook, MountWor
     });
   }
 
-  /** @ignore */
-  protected override drainError(reports: readonly DrainReport[]): TimeoutError | null {
-    const failed = reports.filter(({ error }) => error !== null);
-    if (failed.length === 0) return null;
-    const cutConnections = failed.reduce((sum, report) => sum + report.cutConnections, 0);
-    return new TimeoutError(
-      "ERR_DRAIN_TIMEOUT",
-      `Cannot close ${failed.length} of ${reports.length} workers in order: sessions cut: ` +
-        `${cutConnections}`,
-      { cutConnections, cause: decodeError(failed[0]!.error!) },
-    );
+  /** Lets the process live while the wire runs (the default). */
+  ref(): void {
+    this.#group.setReferenced(true);
+  }
+
+  /** Lets the process end although the wire runs. */
+  unref(): void {
+    this.#group.setReferenced(false);
+  }
+
+  /**
+   * Closes all workers side by side, as `MountedWire.shutdown` does, after `drainDelayMs` if there
+   * is any: no peer joins any more, open streams and handlers finish. Idempotent: a second call
+   * shares the first one's deadline and outcome.
+   *
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when sessions could not end in order: it counts
+   * those, over all workers
+   * @throws {ClosedError} `ERR_CLOSED` when {@linkcode abort} cut sessions before they had ended
+   * @throws {RangeError} when `timeoutMs` is out of range
+   */
+  shutdown(options: ShutdownOptions = {}): Promise<void> {
+    return this.#group.shutdown(options);
+  }
+
+  /** Stops now: every session is cut. `reason` becomes the cause of their errors. Idempotent. */
+  abort(reason?: unknown): void {
+    this.#group.abort(reason);
+  }
+
+  /** The same as {@linkcode shutdown}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
+  }
+
+  /**
+   * Starts the workers.
+   *
+   * @ignore use `mountWorkers`
+   */
+  start(): Promise<void> {
+    return this.#group.start();
   }
 
   /** Decides over all workers who has which name. */
@@ -103,8 +161,21 @@ export class MountedWorkers extends WorkerGroup<WireCounters, WireLook, MountWor
   }
 
   #tell(worker: number, message: NamesToWorker): void {
-    this.post(worker, message);
+    this.#group.post(worker, message);
   }
+}
+
+/** What a close had to cut, over all workers; `null` when that is nothing. */
+function drainError(reports: readonly DrainReport[]): TimeoutError | null {
+  const failed = reports.filter(({ error }) => error !== null);
+  if (failed.length === 0) return null;
+  const cutConnections = failed.reduce((sum, report) => sum + report.cutConnections, 0);
+  return new TimeoutError(
+    "ERR_DRAIN_TIMEOUT",
+    `Cannot close ${failed.length} of ${reports.length} workers in order: sessions cut: ` +
+      `${cutConnections}`,
+    { cutConnections, cause: decodeError(failed[0]!.error!) },
+  );
 }
 
 /** Adds up what several workers count by name. */

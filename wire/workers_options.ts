@@ -1,6 +1,7 @@
 // Options of mountWorkers(), and of the module that each worker loads: what they are, and their check.
 import { consoleLogger } from "../log/logger.ts";
 import type { Address } from "../net/transport/transport.ts";
+import { checkDurationMs } from "../options/check.ts";
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import { checkPassed, checkThreads, type GroupPlan, moduleAddress } from "../workers/group_plan.ts";
 import type { ModulePlan, WorkerStart } from "../workers/module.ts";
@@ -31,9 +32,6 @@ export interface MountWorkersErrorContext {
   readonly lostConnections?: number | undefined;
 }
 
-/** Options of `mount` that only the module of a worker can have. */
-type ModuleOnly = "handlers" | "authorize" | "onOpen" | "onClose" | "onOffers";
-
 /**
  * Options of {@linkcode mountWorkers}: those of `mount`, but for what cannot be passed to a thread,
  * which the module exports (see {@linkcode MountModuleOptions}).
@@ -42,7 +40,11 @@ type ModuleOnly = "handlers" | "authorize" | "onOpen" | "onClose" | "onOffers";
  * all. So a limit per source never refuses a source that has less than it says, and at most
  * `workers` times as much gets through.
  */
-export interface MountWorkersOptions extends Omit<MountOptions, ModuleOnly | "onError"> {
+export interface MountWorkersOptions extends
+  Omit<
+    MountOptions,
+    "handlers" | "authorize" | "onOpen" | "onClose" | "onOffers" | "onError"
+  > {
   /**
    * Threads that serve, 1 to 1024. More than one needs Linux, and a port.
    *
@@ -55,14 +57,19 @@ export interface MountWorkersOptions extends Omit<MountOptions, ModuleOnly | "on
    * @default {undefined}
    */
   input?: unknown;
-  /** Time in ms that a {@linkcode MountedWorkers.shutdown} gives. @default {10000} as for `mount` */
+  /**
+   * Time in ms for sessions to end in order, then the rest is cut; 0 for no limit.
+   *
+   * @default {10000} as for `mount`
+   */
   drainTimeoutMs?: number | undefined;
   /** Takes errors that have no caller. @default {the logger} */
   onError?: ((error: unknown, context: MountWorkersErrorContext) => void) | undefined;
 }
 
 /** The export `options` of a worker's module, or what its function returns. All are optional. */
-export interface MountModuleOptions extends Pick<MountOptions, ModuleOnly> {
+export interface MountModuleOptions
+  extends Pick<MountOptions, "handlers" | "authorize" | "onOpen" | "onClose" | "onOffers"> {
   /**
    * The worker has served its last session; its thread ends when this has returned. Not called when
    * the thread dies.
@@ -166,6 +173,7 @@ export function resolveMountWorkers(
   checkOptionNames(MOUNT_ACTION, options, NAMES);
   const { workers = navigator.hardwareConcurrency, input: _, onError, ...rest } = options;
   const { drainTimeoutMs = CLOSE_MS, drainDelayMs = 0, ...mount } = rest;
+  checkDurationMs(MOUNT_ACTION, "drainTimeoutMs", drainTimeoutMs, { allowOff: true });
   checkThreads(MOUNT_ACTION, { workers, path: options.path, onError });
   // Who may join is what the module says: the thread checks that.
   const authorize = mount.insecureAnyone === true ? {} : { authorize: () => false };

@@ -5,7 +5,6 @@ import {
   type ServeOptions,
 } from "../server/options.ts";
 import { SERVE_NAMES } from "../server/option_names.ts";
-import type { ResolvedServeOptions } from "../server/options.ts";
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import type { Address } from "../net/transport/transport.ts";
 import type { Handler } from "../server/options.ts";

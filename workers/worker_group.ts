@@ -35,7 +35,7 @@ export interface GroupView<Counters extends SlotCounters<Counters>, Look> {
   readonly state: ServerState;
   readonly address: Address | null;
   readonly counted: WorkersSnapshot<Counters>;
-  /** Of the workers that have told it. */
+  /** Of the workers that have reported one. */
   readonly looks: readonly Look[];
   readonly recentErrors: readonly RecentError[];
   readonly certificate: { readonly certificate?: CertificateStats | undefined };
@@ -49,6 +49,8 @@ export interface GroupKind<Counters extends SlotCounters<Counters>> {
   readonly onOwn?: ((body: unknown, worker: number) => void) | undefined;
   /** The thread of a worker has ended. */
   readonly onEnd?: ((worker: number) => void) | undefined;
+  /** The error of a drain that could not end in order; `null` when it could. */
+  readonly drainError: (reports: readonly DrainReport[]) => Error | null;
 }
 
 /**
@@ -56,14 +58,15 @@ export interface GroupKind<Counters extends SlotCounters<Counters>> {
  * Every method may be called at any moment, in every state; calls of {@linkcode shutdown} share one
  * drain.
  *
- * @typeParam Look What a worker tells of itself beside its counters
+ * @typeParam Look What a worker reports of itself beside its counters
  */
-export abstract class WorkerGroup<
+export class WorkerGroup<
   Counters extends SlotCounters<Counters>,
   Look,
   Context extends GroupErrorContext,
-> implements AsyncDisposable {
+> {
   readonly #plan: GroupPlan<Context>;
+  readonly #kind: GroupKind<Counters>;
   readonly #reporter: WorkersReporter;
   readonly #tally: WorkersTally<Counters>;
   readonly #slots: readonly WorkerSlot<Counters, Look>[];
@@ -78,6 +81,7 @@ export abstract class WorkerGroup<
 
   constructor(plan: GroupPlan<Context>, kind: GroupKind<Counters>) {
     this.#plan = plan;
+    this.#kind = kind;
     const { given, workers } = plan;
     const onError = given.onError as
       | ((error: unknown, context: GroupErrorContext) => void)
@@ -89,15 +93,12 @@ export abstract class WorkerGroup<
     const start = startPlan(plan, allPlaces);
     this.#slots = Array.from(
       { length: workers },
-      (_, index) => this.#newSlot(index + 1, start, kind),
+      (_, index) => this.#newSlot(index + 1, start),
     );
   }
 
-  #newSlot(
-    worker: number,
-    plan: StartPlan,
-    { onOwn, onEnd }: GroupKind<Counters>,
-  ): WorkerSlot<Counters, Look> {
+  #newSlot(worker: number, plan: StartPlan): WorkerSlot<Counters, Look> {
+    const { onOwn, onEnd } = this.#kind;
     return new WorkerSlot({
       worker,
       plan,
@@ -116,11 +117,6 @@ export abstract class WorkerGroup<
         onOwn: (body) => onOwn?.(body, worker),
       },
     });
-  }
-
-  /** Resolves: a server of workers is made when it listens. */
-  get ready(): Promise<void> {
-    return Promise.resolve();
   }
 
   /** Resolves when the server is stopped, and all its threads have ended. Never rejects. */
@@ -145,7 +141,7 @@ export abstract class WorkerGroup<
   }
 
   /** What all workers together have done, as a snapshot begins; asks them for their next look. */
-  protected see(): GroupView<Counters, Look> {
+  see(): GroupView<Counters, Look> {
     for (const slot of this.#slots) slot.askForLook();
     return {
       state: this.#state,
@@ -158,34 +154,20 @@ export abstract class WorkerGroup<
   }
 
   /** Sends a message that only workers of this kind know. */
-  protected post(worker: number, body: unknown): void {
+  post(worker: number, body: unknown): void {
     this.#slots[worker - 1]!.post(body);
   }
 
-  /** Logs that something should be looked at. */
-  protected warn(message: string, fields: Record<string, unknown>): void {
-    this.#reporter.log("warn", "warning", message, fields);
-  }
-
-  /** The error of a drain that could not end in order. */
-  protected abstract drainError(reports: readonly DrainReport[]): Error | null;
-
-  /** Lets the process live while the server runs (the default). */
-  ref(): void {
-    for (const slot of this.#slots) slot.setReferenced(true);
-  }
-
-  /** Lets the process end although the server runs. */
-  unref(): void {
-    for (const slot of this.#slots) slot.setReferenced(false);
+  /** Whether the threads keep the process alive. */
+  setReferenced(referenced: boolean): void {
+    for (const slot of this.#slots) slot.setReferenced(referenced);
   }
 
   /**
-   * Drains all workers side by side, as `Server.shutdown` does, after `drainDelayMs` if there is
-   * any. Idempotent: a second call shares the first one's deadline and outcome.
+   * Drains all workers side by side, after `drainDelayMs` if there is any. Idempotent: a second
+   * call shares the first one's deadline and outcome.
    *
-   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when the time ran out, or a peer sent more than is
-   * read while draining: it counts the connections and bytes that were cut, over all workers
+   * @throws what `drainError` returns
    * @throws {ClosedError} `ERR_CLOSED` when {@linkcode abort} cut connections before they had ended
    * @throws {RangeError} when `timeoutMs` is out of range
    */
@@ -211,15 +193,9 @@ export abstract class WorkerGroup<
     this.#stop(ended);
   }
 
-  /** The same as {@linkcode shutdown}. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.shutdown();
-  }
-
   /**
    * Loads the certificates, starts the workers, and waits until all of them listen.
    *
-   * @ignore use `serveWorkers`
    * @throws what keeps one of them from it; nothing runs then
    */
   async start(): Promise<void> {
@@ -284,7 +260,7 @@ export abstract class WorkerGroup<
     const { given, warning } = this.#plan;
     this.#tally.start(this.#slots);
     for (const slot of this.#slots) slot.keep();
-    if (warning !== undefined) this.warn(warning, {});
+    if (warning !== undefined) this.#reporter.log("warn", "warning", warning, {});
     this.#setState("listening");
     this.#reporter.guard(() => given.onListen?.(this.addr));
   }
@@ -307,7 +283,7 @@ export abstract class WorkerGroup<
     const aborted = this.#finished.promise.then(() => null);
     const reports = await Promise.race([drained, aborted]);
     if (reports === null || this.#stopping.signal.aborted) throw closedMeanwhile();
-    const error = this.drainError(reports);
+    const error = this.#kind.drainError(reports);
     if (error !== null && this.#drainsUnasked) this.#reporter.report(error, { phase: "drain" });
     this.#stop([]);
     if (error !== null) throw error;

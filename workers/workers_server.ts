@@ -1,5 +1,8 @@
 // WorkersServer: one server whose connections are spread over threads.
+import type { ServerState } from "../accept/server_state.ts";
 import { TimeoutError } from "../errors.ts";
+import type { Address } from "../net/transport/transport.ts";
+import type { ShutdownOptions } from "../server/server.ts";
 import { newServerCounters, type ServerCounters } from "../stats/data/counters.ts";
 import { type ConnectionStats, freezeDeep, type ServerStats } from "../stats/data/snapshots.ts";
 import { decodeError } from "./error_message.ts";
@@ -22,10 +25,37 @@ export interface WorkerLook {
  * Its connections live in the threads of the workers, so there is no map of them here: `stats()`
  * lists what is known of each.
  */
-export class WorkersServer extends WorkerGroup<ServerCounters, WorkerLook, WorkersErrorContext> {
+export class WorkersServer implements AsyncDisposable {
+  readonly #group: WorkerGroup<ServerCounters, WorkerLook, WorkersErrorContext>;
+
   /** @ignore use `serveWorkers` */
   constructor(plan: GroupPlan<WorkersErrorContext>) {
-    super(plan, { zero: newServerCounters });
+    this.#group = new WorkerGroup(plan, { zero: newServerCounters, drainError });
+  }
+
+  /** Resolves: a server of workers is made when it listens. */
+  get ready(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** Resolves when the server is stopped, and all its threads have ended. Never rejects. */
+  get finished(): Promise<void> {
+    return this.#group.finished;
+  }
+
+  /** Where the server listens, with the real port. */
+  get addr(): Address {
+    return this.#group.addr;
+  }
+
+  /** The current state. */
+  get state(): ServerState {
+    return this.#group.state;
+  }
+
+  /** Threads that serve, or are about to be started again. */
+  get workers(): number {
+    return this.#group.workers;
   }
 
   /**
@@ -36,7 +66,7 @@ export class WorkersServer extends WorkerGroup<ServerCounters, WorkerLook, Worke
    * for the next time. So a caller that asks every second sees what is one second old.
    */
   stats(): ServerStats {
-    const { state, address, counted, looks, recentErrors, certificate } = this.see();
+    const { state, address, counted, looks, recentErrors, certificate } = this.#group.see();
     const { sum, peak, ...rest } = counted;
     const { connectionsOpened, connectionsClosed } = rest.overall;
     return freezeDeep({
@@ -57,9 +87,46 @@ export class WorkersServer extends WorkerGroup<ServerCounters, WorkerLook, Worke
     });
   }
 
-  /** @ignore */
-  protected override drainError(reports: readonly DrainReport[]): TimeoutError | null {
-    return drainError(reports);
+  /** Lets the process live while the server runs (the default). */
+  ref(): void {
+    this.#group.setReferenced(true);
+  }
+
+  /** Lets the process end although the server runs. */
+  unref(): void {
+    this.#group.setReferenced(false);
+  }
+
+  /**
+   * Drains all workers side by side, as `Server.shutdown` does, after `drainDelayMs` if there is
+   * any. Idempotent: a second call shares the first one's deadline and outcome.
+   *
+   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when the time ran out, or a peer sent more than is
+   * read while draining: it counts the connections and bytes that were cut, over all workers
+   * @throws {ClosedError} `ERR_CLOSED` when {@linkcode abort} cut connections before they had ended
+   * @throws {RangeError} when `timeoutMs` is out of range
+   */
+  shutdown(options: ShutdownOptions = {}): Promise<void> {
+    return this.#group.shutdown(options);
+  }
+
+  /** Stops now: every connection is cut. `reason` becomes the cause of their errors. Idempotent. */
+  abort(reason?: unknown): void {
+    this.#group.abort(reason);
+  }
+
+  /** The same as {@linkcode shutdown}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
+  }
+
+  /**
+   * Starts the workers.
+   *
+   * @ignore use `serveWorkers`
+   */
+  start(): Promise<void> {
+    return this.#group.start();
   }
 }
 

@@ -221,6 +221,7 @@ Deno.test("mountWorkers() says what is wrong with its options, and where functio
     [{ reusePort: true }, TypeError, "reusePort"],
     [{ port: 70_000 }, RangeError, '"port" must be 0 to 65535'],
     [{ drainDelayMs: -1 }, RangeError, '"drainDelayMs"'],
+    [{ drainTimeoutMs: -1 }, RangeError, '"drainTimeoutMs"'],
     [null, TypeError, '"options" must be an object'],
   ];
   for (const [options, kind, text] of cases) {
