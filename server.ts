@@ -35,8 +35,8 @@ export type {
   WorkerModule,
   WorkerModuleOptions,
   WorkersErrorContext,
-  WorkerStart,
 } from "./workers/options.ts";
+export type { WorkerStart } from "./workers/module.ts";
 export type { ServerState } from "./accept/server_state.ts";
 export type {
   ClosedConnectionsOptions,

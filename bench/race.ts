@@ -61,7 +61,8 @@ async function run(subject: Subject, place: Place): Promise<Outcome[]> {
       console.log(contest.work);
       continue;
     }
-    for (const outcome of await runContest(contest, settings.pairs)) {
+    const results = await runContest(contest, settings.pairs).finally(() => place.endServers());
+    for (const outcome of results) {
       outcomes.push(outcome);
       console.error(outcomeLine(outcome));
     }

@@ -101,7 +101,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
     const { connection, given: { signal } } = resolved.connect;
     this.#sendBuffer = new SendBuffer({
       ...connection,
-      encoder: connection.framing.encoder(connection),
+      newEncoder: () => connection.framing.encoder(connection),
       refuse: (error) => this.#refusals.reject(error),
     });
     this.#incoming = new IncomingMessages(connection.maxQueuedBytes);
@@ -323,8 +323,7 @@ export class Client<Data = unknown> implements AsyncIterable<Uint8Array>, AsyncD
   /** Uses a link until it ends. */
   async #use(link: Connection<Data>): Promise<LinkEnd> {
     this.#onUp(link);
-    // When the peer ends its direction, the link ends: what the peer will not read any more goes to the next
-    // link.
+    // When the peer ends its direction, the link ends: what it will not read goes to the next link.
     await link.inputEnded;
     if (this.#closing === null) link.closeNow();
     const end = await link.closed;

@@ -55,8 +55,11 @@ export interface SendBufferOptions {
   readonly highWaterBytes: number;
   /** Bytes of messages that may wait for a link, or for room on it. */
   readonly maxQueuedBytes: number;
-  /** Decides whether a message may be sent at all. */
-  readonly encoder: FrameEncoder;
+  /**
+   * Makes what decides whether messages may be sent at all. A new one each time: it sees only some of
+   * the messages, and one that keeps a sum of parts would miss their end.
+   */
+  readonly newEncoder: () => FrameEncoder;
   /** Makes the rejection of what the caller should not have sent. */
   readonly refuse: (error: unknown) => Promise<never>;
 }
@@ -231,8 +234,9 @@ export class SendBuffer {
 
   /** Returns why messages may not wait; `null` when they may. */
   #refusal(messages: readonly Uint8Array[]): unknown {
-    const { maxQueuedBytes, encoder } = this.#options;
+    const { maxQueuedBytes } = this.#options;
     try {
+      const encoder = this.#options.newEncoder();
       if (encoder.bodies !== undefined) encoder.bodies(messages);
       else for (const message of messages) encoder.body(message);
     } catch (error) {

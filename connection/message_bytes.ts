@@ -33,7 +33,6 @@ export function allToBytes(messages: Iterable<Uint8Array | string>): Uint8Array[
       'Cannot send: "messages" must be an array of messages, got the bytes of one: use send()',
     );
   }
-  const all: Uint8Array[] = [];
-  for (const message of messages) all.push(toBytes(message));
-  return all;
+  // All first: the code that makes one message may transfer the buffer of another.
+  return [...messages].map((message) => toBytes(message));
 }

@@ -74,6 +74,10 @@ class ChunkQueue {
    * is free.
    */
   #gather = EMPTY;
+  /** Memory of the chunks that were copied together. */
+  #gathers: Set<ArrayBufferLike> | null = null;
+  /** Whether the chunk that was taken last is several, copied together. */
+  isGathered = false;
   /** Bytes in all. */
   length = 0;
 
@@ -88,6 +92,7 @@ class ChunkQueue {
     const chunk = this.#chunks.shift();
     if (chunk === undefined) return undefined;
     this.length -= chunk.length;
+    this.isGathered = this.#gathers?.delete(chunk.buffer) === true;
     if (this.#chunks.size === 0) this.#gather = EMPTY;
     return chunk;
   }
@@ -99,6 +104,7 @@ class ChunkQueue {
     if (used + chunk.length > GATHER_BYTES) {
       const gather = new Uint8Array(GATHER_BYTES);
       gather.set(chunk);
+      (this.#gathers ??= new Set()).add(gather.buffer);
       this.#append(gather.subarray(0, chunk.length), gather);
       return;
     }
@@ -124,6 +130,8 @@ export abstract class ChunkDecoder implements FrameDecoder {
   protected at = 0;
   /** The beginning of the current message, from earlier chunks. */
   protected readonly carry: Carry = new Carry();
+  /** Whether `chunk` came in several pushes. */
+  #isGathered = false;
   /** Later chunks; made when some wait: most decoders take one chunk after the other. */
   #waiting: ChunkQueue | null = null;
   #failure: FramingError | undefined;
@@ -139,6 +147,7 @@ export abstract class ChunkDecoder implements FrameDecoder {
     if (this.at === this.chunk.length && (waiting === null || waiting.length === 0)) {
       this.chunk = chunk;
       this.at = 0;
+      this.#isGathered = false;
     } else {
       (this.#waiting ??= new ChunkQueue()).push(chunk);
     }
@@ -157,8 +166,9 @@ export abstract class ChunkDecoder implements FrameDecoder {
     const first = this.next();
     if (first === undefined) return;
     messages.push(first);
-    // Whatever lies behind it in this chunk is decoded where it lies.
-    if (most > 1 && this.at < this.chunk.length) this.decodeMore(messages, most - 1);
+    // Messages that came in one push go together: their times are told by it.
+    if (most === 1 || this.at === this.chunk.length || this.#isGathered) return;
+    this.decodeMore(messages, most - 1);
   }
 
   end(): void {
@@ -217,9 +227,11 @@ export abstract class ChunkDecoder implements FrameDecoder {
   }
 
   #advance(): boolean {
-    const chunk = this.#waiting?.shift();
+    const waiting = this.#waiting;
+    const chunk = waiting?.shift();
     this.chunk = chunk ?? EMPTY;
     this.at = 0;
+    this.#isGathered = waiting !== null && waiting.isGathered;
     return chunk !== undefined;
   }
 }

@@ -9,6 +9,7 @@ import {
 } from "../connection/waiter.ts";
 import type { ConnectionOptions } from "../connection/options.ts";
 import { goingAway } from "../connection/lifecycle.ts";
+import { allToBytes } from "../connection/message_bytes.ts";
 import { ignoreRejection, Refusals, rejected } from "../async/rejections.ts";
 import { messageReadable, messageWritable } from "../connection/streams.ts";
 import type { ConnectionEnd, SendProgress } from "../connection/types.ts";
@@ -217,17 +218,27 @@ export class LeasedConnection implements Pick<Connection, keyof Connection> {
   }
 
   sendBatch(messages: Iterable<Uint8Array | string>): Promise<void> {
+    let all: Uint8Array[];
+    try {
+      // The code that makes the messages may send, or end the lease.
+      all = allToBytes(messages);
+    } catch (mistake) {
+      return this.#refuse(mistake);
+    }
     const conn = this.#conn;
-    const before = conn.stats().messagesOut;
-    const accepted = this.#refuseToSend() ?? conn.sendBatch(messages);
-    const count = conn.stats().messagesOut - before;
-    if (count > 0) this.#onSent(count);
+    const before = conn.sending.pushedBytes;
+    const accepted = this.#refuseToSend() ?? conn.sendBatch(all);
+    if (conn.sending.pushedBytes !== before) this.#onSent(all.length);
     return accepted;
+  }
+
+  #refuse(mistake: unknown): Promise<never> {
+    return (this.#refusals ??= new Refusals()).reject(mistake);
   }
 
   #refuseToSend(): Promise<never> | null {
     // A message is lost: where the `await` was forgotten, nothing else reports it.
-    if (!this.#isLive) return (this.#refusals ??= new Refusals()).reject(gone("send"));
+    if (!this.#isLive) return this.#refuse(gone("send"));
     const isStale = this.#isEndedInOrder && this.isUntouched && this.messagesOut === 0;
     return isStale ? rejected(staleEnd(this.#terms.backend, "send")) : null;
   }

@@ -57,6 +57,15 @@ export { Forward, forward, type ForwardOptions } from "./tunnel/forward.ts";
 export { hub, type HubOptions } from "./hub.ts";
 export { join, JoinedWire } from "./join.ts";
 export { mount, MountedWire } from "./mount.ts";
+export { MountedWorkers } from "./mounted_workers.ts";
+export { mountWorkers } from "./mount_workers.ts";
+export type { WorkerStart } from "../workers/module.ts";
+export {
+  type MountModule,
+  type MountModuleOptions,
+  type MountWorkersErrorContext,
+  type MountWorkersOptions,
+} from "./workers_options.ts";
 export { type WireErrorContext } from "./observe/reporter.ts";
 export { type JoinOptions, type MountOptions, type WireOptions } from "./options.ts";
 export { WirePeer } from "./peer.ts";

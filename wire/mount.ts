@@ -2,6 +2,7 @@
 import { type CloseOptions, closeTimeout } from "../options/close.ts";
 import { ClosedError, TimeoutError } from "../errors.ts";
 import type { WaitOptions } from "../async/wait.ts";
+import type { RefusalReason, SharedConnections } from "../limits/admission.ts";
 import { pause } from "../async/pause.ts";
 import { isOpenToOthers } from "../limits/source_key.ts";
 import type { Address } from "../net/transport/transport.ts";
@@ -20,12 +21,12 @@ import { MountHandshake } from "./mount_handshake.ts";
 import { type MountPlan, resolveMount } from "./plan.ts";
 import type { MountOptions } from "./options.ts";
 import { nameStream, streamRefused } from "./protocol/refusals.ts";
-import { Registry } from "./session/registry.ts";
+import { Registry, type SharedNames } from "./session/registry.ts";
 import { WireReporter } from "./observe/reporter.ts";
 import { checkOpen, type FindLink, type OpenOptions, openStream } from "./session/open_stream.ts";
 import type { WireSession } from "./session/session.ts";
 import type { WireStream } from "./session/stream.ts";
-import { WireTally } from "./observe/tally.ts";
+import { type WireBooks, WireTally } from "./observe/tally.ts";
 import { observeMount } from "./session/telemetry.ts";
 
 /**
@@ -53,6 +54,18 @@ export function mount(options: MountOptions): MountedWire {
   return new MountedWire(resolveMount(options), null);
 }
 
+/** What a mounted wire shares with those of other threads on the same port. */
+export interface SharedMountParts {
+  /** Where it counts. */
+  readonly books?: WireBooks | undefined;
+  /** The count of connections that `maxConnections` limits. */
+  readonly connections?: SharedConnections | undefined;
+  /** Where refusals are counted by reason. */
+  readonly refused?: Record<RefusalReason, number> | undefined;
+  /** Makes the names that are claimed over all threads. */
+  readonly names?: ((registry: Registry) => SharedNames) | undefined;
+}
+
 /**
  * The server side of the wire; {@linkcode mount} and {@linkcode hub} make it.
  *
@@ -72,7 +85,7 @@ export class MountedWire implements AsyncDisposable {
     onCut: (told, all) => this.#reporter.namesCut(told, all),
   });
   readonly #door: Door<Link>;
-  readonly #tally = new WireTally();
+  readonly #tally: WireTally;
   readonly #stopping = new AbortController();
   readonly #ready = new Outcome();
   /** Where in the program it was made. */
@@ -87,11 +100,11 @@ export class MountedWire implements AsyncDisposable {
   #closingLinks: readonly Link[] = [];
 
   /** @ignore use {@linkcode mount} or {@linkcode hub} */
-  constructor(plan: MountPlan, makeRouter: MakeRouter | null) {
+  constructor(plan: MountPlan, makeRouter: MakeRouter | null, shared: SharedMountParts = {}) {
     const { given } = this.#plan = plan;
     this.finished = this.#finished.promise;
     const reporter = this.#reporter = new WireReporter(given);
-    const tally = this.#tally;
+    const tally = this.#tally = new WireTally(shared.books);
     this.#router = makeRouter?.({ registry: this.#registry, tally, reporter }) ?? null;
     const [handlers, registry] = [this.#handlers, this.#registry];
     const { signal: stopping } = this.#stopping;
@@ -106,10 +119,12 @@ export class MountedWire implements AsyncDisposable {
       exemptions: given,
       handshakeTimeoutMs,
     }, {
-      handshake: new MountHandshake({ plan, host, registry }),
+      handshake: new MountHandshake({ plan, host, registry, names: shared.names?.(registry) }),
       reporter,
       tally,
       serve: (link) => this.#serve(link),
+      shared: shared.connections,
+      refused: shared.refused,
     });
     given.signal?.addEventListener("abort", this.#onSignal, { once: true });
     queueMicrotask(() => void this.#start());

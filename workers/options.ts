@@ -6,13 +6,11 @@ import {
 } from "../server/options.ts";
 import { SERVE_NAMES } from "../server/option_names.ts";
 import type { ResolvedServeOptions } from "../server/options.ts";
-import { checkFunction, checkInteger } from "../options/check.ts";
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import type { Address } from "../net/transport/transport.ts";
 import type { Handler } from "../server/options.ts";
-
-/** Most workers: more threads than any machine of today has cores. */
-const MAX_WORKERS = 1024;
+import { checkPassed, checkThreads, type GroupPlan, moduleAddress } from "./group_plan.ts";
+import type { ModulePlan, WorkerStart } from "./module.ts";
 
 /** Where in a server of workers an error came up. */
 export interface WorkersErrorContext {
@@ -66,14 +64,6 @@ export interface ServeWorkersOptions extends
   onError?: ((error: unknown, context: WorkersErrorContext) => void) | undefined;
 }
 
-/** What the handler's module learns of the worker that loads it. */
-export interface WorkerStart {
-  /** The option `input` of {@linkcode serveWorkers}: a copy. */
-  readonly input: unknown;
-  /** Number of the worker, from 1. */
-  readonly worker: number;
-}
-
 /** The export `options` of a handler's module, or what its function returns. All are optional. */
 export interface WorkerModuleOptions<Data = unknown> extends
   Pick<
@@ -120,6 +110,12 @@ const MODULE_NAMES: OptionNames<WorkerModuleOptions> = {
   onStop: true,
 };
 
+/** What the module of {@linkcode serveWorkers} exports. */
+export const SERVE_MODULE: ModulePlan<WorkerModuleOptions> & { readonly handler?: Handler } = {
+  what: "its handler",
+  names: MODULE_NAMES,
+};
+
 const {
   framing: _1,
   data: _2,
@@ -155,107 +151,35 @@ const MAIN_ONLY: ReadonlySet<string> = new Set(
 
 export const ACTION = "Cannot serve in workers";
 
-/** {@linkcode ServeWorkersOptions}, checked. */
-export interface ResolvedWorkersOptions {
-  /** Address of the handler's module. */
-  readonly module: string;
-  readonly given: ServeWorkersOptions;
-  readonly workers: number;
-  /** As for a server in this thread. */
-  readonly server: ResolvedServeOptions<unknown>;
-  /** Options that each worker gets. */
-  readonly passed: Readonly<Record<string, unknown>>;
-}
-
 /**
  * Checks everything before a thread is started.
  *
+ * @param threadUrl Address of the module that threads begin with
  * @throws {TypeError | RangeError} when an option is wrong, or the system cannot do it
  */
 export function resolveWorkersOptions(
   module: URL | string,
   options: ServeWorkersOptions,
-): ResolvedWorkersOptions {
-  if (typeof options !== "object" || options === null) {
-    throw new TypeError(`${ACTION}: "options" must be an object, got ${typeof options}`);
-  }
-  for (const name of Object.keys(options)) {
-    if (!Object.hasOwn(MODULE_NAMES, name)) continue;
-    throw new TypeError(
-      `${ACTION}: "${name}" cannot be passed to a thread: export it from the handler's module, ` +
-        `as \`export const options = { ${name}: … }\``,
-    );
-  }
+  threadUrl: string,
+): GroupPlan<WorkersErrorContext> {
+  checkPassed(ACTION, options, MODULE_NAMES);
   checkOptionNames(ACTION, options, NAMES);
   const { workers = navigator.hardwareConcurrency, input: _, onError, ...rest } = options;
-  checkInteger(ACTION, "workers", workers, 1, MAX_WORKERS);
-  if (onError !== undefined) checkFunction(ACTION, "onError", onError);
-  checkSharing(Deno.build.os, workers, options.path);
+  checkThreads(ACTION, { workers, path: options.path, onError });
   const server = resolveServeOptions(rest);
+  const { maxWaiting = 1 } = server.listen.listenOptions;
   return {
-    module: moduleAddress(module),
+    runs: "serve",
+    threadUrl,
+    module: moduleAddress(ACTION, module),
     given: options,
     workers,
-    server,
     passed: Object.fromEntries(Object.entries(options).filter(([name]) => !MAIN_ONLY.has(name))),
+    maxConnections: server.door.admission.maxConnections,
+    maxWaiting,
+    drainTimeoutMs: server.drainTimeoutMs,
+    drainDelayMs: server.drainDelayMs,
+    logger: server.logger,
+    warning: server.warning,
   };
-}
-
-/**
- * Refuses several workers where they cannot share an address.
- *
- * @throws {TypeError} which says what to do
- */
-export function checkSharing(os: string, workers: number, path: string | undefined): void {
-  if (workers === 1) return;
-  if (path !== undefined) {
-    throw new TypeError(
-      `${ACTION}: ${workers} workers cannot share the unix socket of "path": ` +
-        `it has one listener. Listen on a port, or set "workers" to 1`,
-    );
-  }
-  if (os === "linux") return;
-  throw new TypeError(
-    `${ACTION}: ${workers} workers cannot share a port on this system (${os}): ` +
-      `only Linux spreads its connections over them. Set "workers" to 1`,
-  );
-}
-
-function moduleAddress(module: URL | string): string {
-  if (module instanceof URL) return module.href;
-  if (typeof module === "string" && URL.canParse(module)) return module;
-  throw new TypeError(
-    `${ACTION}: "module" must be a URL such as new URL("./handler.ts", import.meta.url), got ${
-      typeof module === "string" ? JSON.stringify(module) : typeof module
-    }`,
-  );
-}
-
-/**
- * Checks what a handler's module exports.
- *
- * @throws {TypeError} when that is no handler, or an option is wrong
- */
-export async function readModule(
-  exports: Partial<WorkerModule>,
-  address: string,
-  start: WorkerStart,
-): Promise<{ readonly handler: Handler; readonly options: WorkerModuleOptions }> {
-  const { default: handler, options = {} } = exports;
-  if (typeof handler !== "function") {
-    throw new TypeError(
-      `${ACTION}: "${address}" must export its handler as default, got ${typeof handler}`,
-    );
-  }
-  const given = typeof options === "function" ? await options(start) : options;
-  if (typeof given !== "object" || given === null) {
-    throw new TypeError(
-      `${ACTION}: "options" of "${address}" must be an object or a function that returns one, got ${
-        given === null ? "null" : typeof given
-      }`,
-    );
-  }
-  checkOptionNames(`${ACTION}: "options" of "${address}"`, given, MODULE_NAMES);
-  if (given.onStop !== undefined) checkFunction(ACTION, "onStop", given.onStop);
-  return { handler, options: given };
 }

@@ -8,18 +8,30 @@ import { ParleyError } from "../errors.ts";
 import { addressText, isHangUp } from "../net/transport/faults.ts";
 import { RecentErrors } from "../stats/data/recent_errors.ts";
 import type { LinePlan } from "./messages.ts";
-import type { WorkersErrorContext } from "./options.ts";
+import type { Address } from "../net/transport/transport.ts";
 
 /** Phases that strangers can cause as often as they like; and `refused`, which each worker reports. */
 const INTERVALS_MS: Readonly<Record<string, { readonly max: number; readonly ms: number }>> = {
   handshake: { max: 10, ms: 1000 },
   accept: { max: 10, ms: 1000 },
   connection: { max: 10, ms: 1000 },
+  stream: { max: 10, ms: 1000 },
   refused: { max: 1, ms: 10_000 },
 };
 
+/** Where an error came up, in servers of every kind. */
+export interface GroupErrorContext {
+  readonly phase: string;
+  readonly worker?: number | undefined;
+  readonly connection?: string | undefined;
+  readonly session?: string | undefined;
+  readonly identity?: string | undefined;
+  readonly remoteAddr?: Address | undefined;
+  readonly lostConnections?: number | undefined;
+}
+
 /** A context, and how the error is logged. */
-interface Place extends WorkersErrorContext {
+interface Place extends GroupErrorContext {
   readonly line: LinePlan;
 }
 
@@ -38,7 +50,7 @@ export class WorkersReporter extends ErrorChannel<Place> {
   );
 
   constructor(
-    onError: ((error: unknown, context: WorkersErrorContext) => void) | undefined,
+    onError: ((error: unknown, context: GroupErrorContext) => void) | undefined,
     logger: Logger,
   ) {
     super({
@@ -51,7 +63,7 @@ export class WorkersReporter extends ErrorChannel<Place> {
   /** Reports an error. */
   report(
     error: unknown,
-    context: WorkersErrorContext,
+    context: GroupErrorContext,
     line: LinePlan = { level: "error", message: `Server error in phase "${context.phase}"` },
   ): void {
     this.deliver(error, { ...context, line });
@@ -67,9 +79,13 @@ export class WorkersReporter extends ErrorChannel<Place> {
     callHook(hook, (error) => this.report(error, { phase: "hook" }));
   }
 
-  protected override keep(error: unknown, { phase, remoteAddr }: Place, count: number): void {
+  protected override keep(
+    error: unknown,
+    { phase, identity, remoteAddr }: Place,
+    count: number,
+  ): void {
     if (phase === "handshake" && isHangUp(error)) return;
-    this.recent.add(error, { phase, peer: remoteAddr, count });
+    this.recent.add(error, { phase, peer: identity ?? remoteAddr, count });
   }
 
   protected override limit(error: unknown, { phase }: Place, nowMs: number): LogDecision {
@@ -79,8 +95,9 @@ export class WorkersReporter extends ErrorChannel<Place> {
   }
 
   protected override lineOf(error: unknown, context: Place | HookContext): ErrorLine {
-    const { phase, worker, connection, remoteAddr, lostConnections, line }: Partial<Place> =
+    const { phase, worker, connection, session, identity, remoteAddr, ...more }: Partial<Place> =
       context;
+    const { lostConnections, line } = more;
     const { level, message } = line ?? { level: "error", message: `Server error in phase "hook"` };
     return {
       level,
@@ -89,6 +106,7 @@ export class WorkersReporter extends ErrorChannel<Place> {
         phase,
         ...worker !== undefined && { worker },
         ...connection !== undefined && { connection },
+        ...session !== undefined && { session, identity },
         ...remoteAddr !== undefined && { peer: addressText(remoteAddr) },
         ...lostConnections !== undefined && { lostConnections },
         // The text of Parley's own errors suffices. Others need their stack.

@@ -1,6 +1,7 @@
 // serveWorkers(): a server whose connections are spread over threads, one for each core.
 import { ACTION, resolveWorkersOptions, type ServeWorkersOptions } from "./options.ts";
-import { IS_WORKER } from "./worker.ts";
+import { checkMainThread } from "./thread.ts";
+import { WORKER_URL } from "./worker.ts";
 import { WorkersServer } from "./workers_server.ts";
 
 /**
@@ -42,13 +43,8 @@ export async function serveWorkers(
   module: URL | string,
   options: ServeWorkersOptions = {},
 ): Promise<WorkersServer> {
-  if (IS_WORKER) {
-    throw new TypeError(
-      `${ACTION}: this thread is a worker already. A module that is the main program and the ` +
-        `handler calls serveWorkers() only where import.meta.main is true; a bundle cannot be both`,
-    );
-  }
-  const server = new WorkersServer(resolveWorkersOptions(module, options));
+  checkMainThread(ACTION, "serveWorkers");
+  const server = new WorkersServer(resolveWorkersOptions(module, options, WORKER_URL));
   await server.start();
   return server;
 }

@@ -6,44 +6,51 @@ import type { Address } from "../net/transport/transport.ts";
 import type { ServerCredentials } from "../tls/handshake/options.ts";
 import { ConnectionPlaces } from "./connection_places.ts";
 import { decodeError, encodeError } from "./error_message.ts";
-import type {
-  DrainReport,
-  ErrorPlace,
-  LinePlan,
-  StartOrder,
-  ToMain,
-  WorkerLook,
-} from "./messages.ts";
-import { WorkerBooks } from "./worker_books.ts";
+import type { NumericRecord } from "../stats/data/counters.ts";
+import type { DrainReport, ErrorPlace, LinePlan, StartOrder, ToMain } from "./messages.ts";
+import { type ConnectionCounters, WorkerBooks } from "./worker_books.ts";
 import { WorkerThread } from "./worker_thread.ts";
 
 /** What every start of a worker has in common. */
-export type StartPlan = Omit<StartOrder, "mark" | "worker" | "credentials" | "books" | "places"> & {
-  readonly allPlaces: SharedArrayBuffer;
-};
+export type StartPlan =
+  & Omit<
+    StartOrder,
+    "mark" | "worker" | "credentials" | "books" | "heard" | "places"
+  >
+  & {
+    readonly allPlaces: SharedArrayBuffer;
+    /** Address of the module that the thread begins with. */
+    readonly threadUrl: string;
+  };
+
+/** Counters of the workers of one kind. */
+export type SlotCounters<Counters> = ConnectionCounters & NumericRecord<Counters>;
 
 /** What a slot reports to its server. No method may throw. */
-export interface SlotEvents {
+export interface SlotEvents<Counters extends SlotCounters<Counters>> {
   /** An error came up in the thread. */
   onError(error: unknown, place: ErrorPlace, line: LinePlan): void;
   /** The thread died, or could not be started again; `lostConnections` were lost with it. */
   onDeath(error: unknown, lostConnections: number): void;
   /** The books of a thread that has ended, with all its connections counted as closed. */
-  onEnd(books: WorkerBooks): void;
+  onEnd(books: WorkerBooks<Counters>): void;
+  /** The thread logs a line. */
+  onLine(line: LinePlan, fields: Record<string, unknown>): void;
+  /** The thread sent a message that only workers of its kind send. */
+  onOwn(body: unknown): void;
 }
 
 /** What a slot works with. */
-export interface SlotParts {
+export interface SlotParts<Counters extends SlotCounters<Counters>> {
   /** Number of the worker, from 1. */
   readonly worker: number;
   readonly plan: StartPlan;
-  readonly events: SlotEvents;
+  readonly events: SlotEvents<Counters>;
+  /** Names of the counters. */
+  readonly names: readonly (keyof Counters & string)[];
   /** Certificates in force; `undefined` without TLS. */
   readonly credentials: () => ServerCredentials | undefined;
 }
-
-/** Look of a worker that has none. */
-const NO_LOOK: WorkerLook = { pendingNow: 0, queuedBytes: 0, connections: [] };
 
 /** Nothing was cut. */
 const CLEAN: DrainReport = { error: null, cutConnections: 0, cutBytes: 0 };
@@ -61,9 +68,9 @@ const REPORT_GRACE_MS = 2000;
 const ABORT_GRACE_MS = 1000;
 
 /** A thread that runs. */
-interface Running {
+interface Running<Counters extends SlotCounters<Counters>> {
   readonly thread: WorkerThread;
-  readonly books: WorkerBooks;
+  readonly books: WorkerBooks<Counters>;
   readonly places: ConnectionPlaces;
   /** Credentials that it was started with, or got last. */
   credentials: ServerCredentials | undefined;
@@ -83,29 +90,29 @@ interface Running {
  *                       └───────────┴───────────────────┴──────────────▶ ended
  * ```
  */
-export class WorkerSlot {
-  readonly #parts: SlotParts;
+export class WorkerSlot<Counters extends SlotCounters<Counters>, Look> {
+  readonly #parts: SlotParts<Counters>;
   readonly #backoff = new Backoff({ maxDelayMs: MAX_PAUSE_MS });
   #plan: StartPlan;
-  #running: Running | null = null;
-  #look: WorkerLook = NO_LOOK;
+  #running: Running<Counters> | null = null;
+  #look: Look | null = null;
   #restart: ReturnType<typeof setTimeout> | undefined;
   /** Whether deaths are survived: from the first time that it listens to the end that was ordered. */
   #isLasting = false;
   #isReferenced = true;
 
-  constructor(parts: SlotParts) {
+  constructor(parts: SlotParts<Counters>) {
     this.#parts = parts;
     this.#plan = parts.plan;
   }
 
   /** The counters of the thread that runs; `null` while there is none. */
-  get books(): WorkerBooks | null {
+  get books(): WorkerBooks<Counters> | null {
     return this.#running?.books ?? null;
   }
 
-  /** What was known of the thread when it last answered. */
-  get look(): WorkerLook {
+  /** What was known of the thread when it last answered; `null` before it has. */
+  get look(): Look | null {
     return this.#look;
   }
 
@@ -147,6 +154,11 @@ export class WorkerSlot {
     running.thread.post({ kind: "credentials", credentials });
   }
 
+  /** Sends a message that only workers of its kind know, if the thread runs. */
+  post(body: unknown): void {
+    this.#running?.thread.post({ kind: "own", body });
+  }
+
   /** Whether the thread keeps the process alive. */
   setReferenced(referenced: boolean): void {
     this.#isReferenced = referenced;
@@ -176,14 +188,14 @@ export class WorkerSlot {
   }
 
   /** Starts no thread any more. */
-  #giveUp(): Running | null {
+  #giveUp(): Running<Counters> | null {
     this.#isLasting = false;
     clearTimeout(this.#restart);
     return this.#running;
   }
 
   /** Waits for the report of a thread, then ends the thread. */
-  async #finish(running: Running, timeoutMs: number): Promise<DrainReport> {
+  async #finish(running: Running<Counters>, timeoutMs: number): Promise<DrainReport> {
     const { thread, places } = running;
     try {
       return await withDeadline({ timeoutMs, late: tooLate }, () => running.ended.promise);
@@ -195,12 +207,12 @@ export class WorkerSlot {
     }
   }
 
-  #spawn(): Running {
-    const { worker, credentials } = this.#parts;
-    const { allPlaces, ...plan } = this.#plan;
-    const memory = { books: WorkerBooks.allocate(), own: ConnectionPlaces.allocate() };
+  #spawn(): Running<Counters> {
+    const { worker, credentials, names } = this.#parts;
+    const { allPlaces, threadUrl, ...plan } = this.#plan;
+    const memory = { books: WorkerBooks.allocate(names), own: ConnectionPlaces.allocate() };
     const inForce = credentials();
-    const thread = new WorkerThread({
+    const thread = new WorkerThread(threadUrl, {
       mark: "parley worker",
       worker,
       ...plan,
@@ -211,9 +223,9 @@ export class WorkerSlot {
       onMessage: (message) => this.#onMessage(running, message),
       onExit: (error) => this.#onExit(running, error),
     });
-    const running: Running = {
+    const running: Running<Counters> = {
       thread,
-      books: new WorkerBooks(memory.books),
+      books: new WorkerBooks<Counters>(names, memory.books),
       places: new ConnectionPlaces(allPlaces, memory.own),
       credentials: inForce,
       listening: Promise.withResolvers(),
@@ -228,7 +240,7 @@ export class WorkerSlot {
     return running;
   }
 
-  #onMessage(running: Running, message: ToMain): void {
+  #onMessage(running: Running<Counters>, message: ToMain): void {
     const { events } = this.#parts;
     switch (message.kind) {
       case "listening":
@@ -239,8 +251,12 @@ export class WorkerSlot {
         return events.onError(decodeError(message.error), message.place, message.line);
       case "looked":
         running.isLooking = false;
-        this.#look = message.look;
+        this.#look = message.look as Look;
         return;
+      case "line":
+        return events.onLine(message.line, message.fields);
+      case "own":
+        return events.onOwn(message.body);
       case "drained":
         return running.ended.resolve(message.report);
       case "aborted":
@@ -250,7 +266,7 @@ export class WorkerSlot {
     }
   }
 
-  #onListening(running: Running, addr: Address): void {
+  #onListening(running: Running<Counters>, addr: Address): void {
     running.isListening = true;
     this.#backoff.connected(performance.now());
     running.listening.resolve(addr);
@@ -258,12 +274,12 @@ export class WorkerSlot {
     if (credentials !== undefined && credentials !== running.credentials) this.renew(credentials);
   }
 
-  #onExit(running: Running, error: unknown): void {
+  #onExit(running: Running<Counters>, error: unknown): void {
     const { events } = this.#parts;
     const { places, books, listening, ended, exited } = running;
     this.#running = null;
-    this.#look = NO_LOOK;
-    const lost = closeBooks(books);
+    this.#look = null;
+    const lost = books.closeAll();
     const held = places.own;
     places.release();
     events.onEnd(books);
@@ -284,14 +300,6 @@ export class WorkerSlot {
     }, delayMs);
     if (!this.#isReferenced) Deno.unrefTimer(this.#restart);
   }
-}
-
-/** Counts the connections of a thread that has ended as lost. Returns how many there were. */
-function closeBooks({ counters }: WorkerBooks): number {
-  const lost = counters.connectionsOpened - counters.connectionsClosed;
-  counters.connectionsClosed += lost;
-  counters.connectionsLost += lost;
-  return lost;
 }
 
 function tooLate(): TimeoutError {

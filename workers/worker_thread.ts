@@ -4,7 +4,6 @@ import { Worker } from "node:worker_threads";
 import { ClosedError } from "../errors.ts";
 import { decodeError } from "./error_message.ts";
 import type { StartOrder, ToMain, ToWorker } from "./messages.ts";
-import { WORKER_URL } from "./worker.ts";
 
 const BYTES_PER_MB = 2 ** 20;
 
@@ -22,10 +21,12 @@ export class WorkerThread {
   /** Why the thread ends, once that is known. */
   #failure: { readonly error: unknown } | null = null;
 
-  /** Starts the thread. */
-  constructor(order: StartOrder, events: ThreadEvents) {
-    const name = `parley worker ${order.worker}`;
-    this.#worker = new Worker(threadAddress(), {
+  /** Starts the thread with the module at `url`. */
+  constructor(url: string, plan: Omit<StartOrder, "heard">, events: ThreadEvents) {
+    const name = `parley worker ${plan.worker}`;
+    const heard = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    const order: StartOrder = { ...plan, heard: heard.buffer };
+    this.#worker = new Worker(threadAddress(url), {
       name,
       workerData: order,
       // Without a limit of its own a thread that is out of memory ends the whole process.
@@ -34,6 +35,9 @@ export class WorkerThread {
     this.#worker.on("message", (message: ToMain) => {
       if (message.kind === "dying" || message.kind === "failed") {
         this.#failure = { error: decodeError(message.error) };
+        // The thread waits for this before it ends.
+        Atomics.store(heard, 0, 1);
+        Atomics.notify(heard, 0);
       }
       events.onMessage(message);
     });
@@ -68,8 +72,8 @@ function heapLimitMb(): number {
 }
 
 /** The platform starts threads from files and from data only: others are imported by the latter. */
-function threadAddress(): URL {
-  if (WORKER_URL.startsWith("file:")) return new URL(WORKER_URL);
-  const code = `import ${JSON.stringify(WORKER_URL)};`;
+function threadAddress(url: string): URL {
+  if (url.startsWith("file:")) return new URL(url);
+  const code = `import ${JSON.stringify(url)};`;
   return new URL(`data:text/javascript,${encodeURIComponent(code)}`);
 }

@@ -29,12 +29,20 @@ export interface Program {
   readonly cores?: Cores | undefined;
 }
 
+/** A server that runs on between turns, which costs it nothing. */
+interface KeptServer {
+  readonly child: Deno.ChildProcess;
+  readonly address: string;
+}
+
 /** Where races run. */
 export class Place implements AsyncDisposable {
   readonly settings: Settings;
   /** Path of a temporary folder, with `ca.pem`, `cert.pem` and `key.pem`. */
   readonly folder: string;
   readonly #goPrograms = new Map<string, string | null>();
+  /** Servers that serve all turns of a contest. */
+  readonly #kept = new Map<string, KeptServer>();
   #servers = 0;
 
   private constructor(settings: Settings, folder: string) {
@@ -73,6 +81,32 @@ export class Place implements AsyncDisposable {
     }
   }
 
+  /**
+   * Lets `use` work with a server that stays for all turns of a contest. One that has just started
+   * spends its time on compiling, so `use` runs once before it counts. `name` tells the servers of a
+   * contest apart.
+   */
+  async withWarmServer<T>(
+    name: string,
+    server: () => Program,
+    use: (address: string, pid: number) => Promise<T>,
+  ): Promise<T> {
+    let kept = this.#kept.get(name);
+    if (kept === undefined) {
+      const child = launch(server(), "0");
+      kept = { child, address: await firstLine(child) };
+      this.#kept.set(name, kept);
+      await use(kept.address, child.pid);
+    }
+    return await use(kept.address, kept.child.pid);
+  }
+
+  /** Ends the servers that were kept: a contest is over. */
+  async endServers(): Promise<void> {
+    for (const { child } of this.#kept.values()) await stop(child);
+    this.#kept.clear();
+  }
+
   /** Runs a load to its end; it prints what it measured as JSON. */
   async load(load: Program): Promise<Turn> {
     return await result<Turn>(launch(load, "1"));
@@ -102,8 +136,9 @@ export class Place implements AsyncDisposable {
     return success ? path : null;
   }
 
-  /** Removes the folder. */
+  /** Ends what runs still, and removes the folder. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.endServers();
     await Deno.remove(this.folder, { recursive: true });
   }
 }

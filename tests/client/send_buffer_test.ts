@@ -1,6 +1,7 @@
 // SendBuffer: what is kept, sent, lost and reported, over scripted links.
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import {
+  chunked,
   ClosedError,
   delimited,
   FramingError,
@@ -384,4 +385,15 @@ Deno.test("SendBuffer.pushBatch() keeps all or none: of what the framing refuses
   await alone;
   await buffer.flush();
   assertEquals(near.connection.stats().messagesOut, 30);
+});
+
+Deno.test("SendBuffer.pushBatch() of parts judges each batch by itself: their end may go another way", async () => {
+  const framing = chunked({ sends: "parts" });
+  const { buffer, link } = makeSendBuffer({ framing, highWaterBytes: 1 << 22 });
+  buffer.attach(link().connection);
+  // Four messages, each of more than half of what one may have.
+  for (let message = 0; message < 4; message++) {
+    await buffer.pushBatch([new Uint8Array(300_000), new Uint8Array(300_000)]);
+    await buffer.push(new Uint8Array(0));
+  }
 });

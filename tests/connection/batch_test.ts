@@ -314,15 +314,20 @@ Deno.test("Connection tells its observer of batches what it tells of single mess
   });
   transport.feed(utf8("a\nb\nc"));
   transport.feed(utf8("\nd\n"));
+  transport.feed(utf8("e\n"));
+  transport.feed(utf8("f\n".repeat(200)));
   await settle();
-  const batch = await connection.receiveBatch();
-  assertEquals(batch!.length, 4);
-  // Messages of different reads came at different times.
-  assertEquals(told, ["arrived 5", "arrived 8", "taken 2 to 4", "taken 2 to 8"]);
+  const batch = await connection.receiveBatch({ maxMessages: 100 });
+  assertEquals(batch!.length, 100);
+  // Messages of different reads came at different times, even where small reads were copied together.
+  assertEquals(told, [
+    ...["arrived 5", "arrived 8", "arrived 10", "arrived 410"],
+    ...["taken 2 to 4", "taken 1 to 6", "taken 1 to 8", "taken 1 to 10", "taken 95 to 200"],
+  ]);
   await connection.sendBatch(batch!);
   await connection.sendBatch([]);
   assertEquals(told.at(-1), "sent");
-  assertEquals(told.length, 5);
+  assertEquals(told.length, 10);
   connection.abort();
 });
 
@@ -365,6 +370,29 @@ Deno.test("Connection.sendBatch() sends nothing when one message is refused, and
   await connection.flush();
   assertEquals(text(concat(transport.writes)), "four\n");
   connection.abort();
+});
+
+Deno.test("Connection.sendBatch() sends what it was given, whatever the code that gives it does", async () => {
+  const { connection, transport } = scriptedConnection(lines);
+  const first = new Uint8Array([49]);
+  const refused = connection.sendBatch(function* () {
+    yield first;
+    structuredClone(first, { transfer: [first.buffer] });
+    yield "two";
+  }());
+  await assertRejects(() => refused, TypeError, "transferred to another owner");
+  await connection.sendBatch(function* () {
+    void connection.send("before");
+    yield "three";
+    void connection.send("before that as well");
+  }());
+  await connection.flush();
+  assertEquals(text(concat(transport.writes)), "before\nbefore that as well\nthree\n");
+  const closed = connection.sendBatch(function* () {
+    yield "four";
+    connection.closeNow();
+  }());
+  await assertRejects(() => closed, ClosedError);
 });
 
 Deno.test("Connection.sendBatch() of parts leaves no part behind when one is refused", async () => {

@@ -1,7 +1,7 @@
 // Tests of LeasedConnection: what a holder may do while its lease lasts, what it leaves behind, and
 // that nothing is left to it after.
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import { Connection, delimited, lengthPrefixed, raw } from "@parley/parley";
+import { ClosedError, Connection, delimited, lengthPrefixed, raw } from "@parley/parley";
 import { isStaleEnd } from "../../pool/lease_errors.ts";
 import { LeasedConnection, type LeaseTerms } from "../../pool/leased_connection.ts";
 import { text } from "../support/bytes.ts";
@@ -96,6 +96,24 @@ Deno.test("LeasedConnection counts the messages of batches, and knows by them wh
     Error,
     "before it answered",
   );
+  await end();
+});
+
+Deno.test("LeasedConnection sends nothing of a batch whose making ended the lease, and counts once what it sent", async () => {
+  const { conn, far, handle, leased, end } = lent();
+  await leased.sendBatch(function* () {
+    void leased.send("one");
+    yield "two";
+    yield "three";
+  }());
+  assertEquals(handle.messagesOut, 3);
+  assertEquals((await far.receiveBatch())!.map(text), ["one", "two", "three"]);
+  const late = leased.sendBatch(function* () {
+    handle.revoke(conn.stats(), true);
+    yield "another's";
+  }());
+  await assertRejects(() => late, ClosedError, "the lease on the connection has ended");
+  assertEquals(conn.stats().messagesOut, 3);
   await end();
 });
 

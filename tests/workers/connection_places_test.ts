@@ -1,8 +1,9 @@
 // Tests of what workers count together, in memory that they share.
 import { assertEquals } from "@std/assert";
+import type { ServerCounters } from "../../stats/data/counters.ts";
 import { Admission } from "../../limits/admission.ts";
 import { ConnectionPlaces } from "../../workers/connection_places.ts";
-import { WorkerBooks } from "../../workers/worker_books.ts";
+import { SERVER_BOOKS, WorkerBooks } from "../../workers/worker_books.ts";
 
 /** Two workers that share their places. */
 function twoPlaces(): readonly [ConnectionPlaces, ConnectionPlaces] {
@@ -52,9 +53,12 @@ Deno.test("Admission counts maxConnections over all who share it, and one that g
 });
 
 Deno.test("WorkerBooks shows in one thread what another counts", () => {
-  const memory = WorkerBooks.allocate();
+  const memory = WorkerBooks.allocate(SERVER_BOOKS);
   const [places] = twoPlaces();
-  const [writer, reader] = [new WorkerBooks(memory, places), new WorkerBooks(memory)];
+  const [writer, reader] = [
+    new WorkerBooks<ServerCounters>(SERVER_BOOKS, memory, places),
+    new WorkerBooks<ServerCounters>(SERVER_BOOKS, memory),
+  ];
   writer.counters.bytesIn += 2 ** 40;
   writer.counters.connectionsOpened++;
   writer.refused.penalized++;

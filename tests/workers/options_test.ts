@@ -1,7 +1,7 @@
 // Tests of the options of serveWorkers(), which are checked before a thread is started.
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { lengthPrefixed, serveWorkers } from "@parley/parley";
-import { checkSharing } from "../../workers/options.ts";
+import { checkSharing } from "../../workers/group_plan.ts";
 
 // deno-lint-ignore no-explicit-any -- what plain JavaScript may pass
 type Wrong = any;
@@ -37,12 +37,20 @@ Deno.test("serveWorkers() says what is wrong with its options, and where functio
 });
 
 Deno.test("checkSharing() refuses what the system cannot do, and says what can be done", () => {
-  checkSharing("linux", 8, undefined);
-  checkSharing("darwin", 1, undefined);
-  checkSharing("linux", 1, "/run/app.sock");
-  assertThrows(() => checkSharing("darwin", 2, undefined), TypeError, 'Set "workers" to 1');
-  assertThrows(() => checkSharing("windows", 2, undefined), TypeError, "(windows)");
-  assertThrows(() => checkSharing("linux", 2, "/run/app.sock"), TypeError, "Listen on a port");
+  checkSharing("Cannot serve", "linux", 8, undefined);
+  checkSharing("Cannot serve", "darwin", 1, undefined);
+  checkSharing("Cannot serve", "linux", 1, "/run/app.sock");
+  assertThrows(
+    () => checkSharing("Cannot serve", "darwin", 2, undefined),
+    TypeError,
+    'Set "workers" to 1',
+  );
+  assertThrows(() => checkSharing("Cannot serve", "windows", 2, undefined), TypeError, "(windows)");
+  assertThrows(
+    () => checkSharing("Cannot serve", "linux", 2, "/run/app.sock"),
+    TypeError,
+    "Listen on a port",
+  );
 });
 
 Deno.test("serveWorkers() with one worker serves a unix socket", async () => {

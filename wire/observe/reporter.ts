@@ -136,18 +136,26 @@ export class WireReporter extends ErrorChannel<WireErrorContext> {
 
   protected override lineOf(error: unknown, context: WireErrorContext | HookContext): ErrorLine {
     const { phase, remoteAddr }: WireErrorContext = context;
-    const level = levelOf(error, phase);
+    const line = lineOf(error, phase);
     return {
-      level,
-      message: level === "error" ? `Wire error in phase "${phase}"` : `Wire, in phase "${phase}"`,
+      ...line,
       fields: {
         phase,
         ...remoteAddr !== undefined && { peer: addressText(remoteAddr) },
         // The text of Parley's own errors suffices. Others need their stack.
-        ...level === "error" && !(error instanceof ParleyError) && { error },
+        ...line.level === "error" && !(error instanceof ParleyError) && { error },
       },
     };
   }
+}
+
+/** How an error of a wire is logged. */
+export function lineOf(error: unknown, phase: string): Omit<ErrorLine, "fields"> {
+  const level = levelOf(error, phase);
+  const message = level === "error"
+    ? `Wire error in phase "${phase}"`
+    : `Wire, in phase "${phase}"`;
+  return { level, message };
 }
 
 function levelOf(error: unknown, phase: string): keyof Logger {

@@ -2,7 +2,7 @@
 import { sharedSweeper, type Swept } from "../../async/sweeper.ts";
 import type { Admission } from "../../limits/admission.ts";
 import type { Address } from "../../net/transport/transport.ts";
-import { addCounters, newWireCounters, type WireCounters } from "../../stats/data/counters.ts";
+import { newWireCounters, type WireCounters } from "../../stats/data/counters.ts";
 import { DayLedger } from "../../stats/data/day_ledger.ts";
 import { DurationHistogram } from "../../stats/data/duration_histogram.ts";
 import { LiveSum } from "../../stats/data/live_sum.ts";
@@ -38,12 +38,18 @@ export interface WireNow {
   readonly recent: RecentErrors;
 }
 
+/** What a side of the wire counts in. Another thread may read it. */
+export interface WireBooks {
+  readonly counters: WireCounters;
+  readonly handshakes: DurationHistogram;
+}
+
 /** Counters of one side of the wire. */
-export class WireTally implements Swept {
-  /** Over all; they only grow. Bytes and frames are added from the sessions when they are asked for. */
-  readonly counters: WireCounters = newWireCounters();
+export class WireTally implements Swept, WireBooks {
+  /** Over all; they only grow. Bytes and frames come from the sessions when they are asked for. */
+  readonly counters: WireCounters;
   /** How long handshakes took. */
-  readonly handshakes: DurationHistogram = new DurationHistogram();
+  readonly handshakes: DurationHistogram;
   /** Streams that a hub relays now. */
   readonly calls: Calls = new Calls();
   /** What went over streams, by name. */
@@ -52,6 +58,14 @@ export class WireTally implements Swept {
   readonly #days = new DayLedger(newWireCounters, Date.now());
   readonly #startedAtMs = Date.now();
   #stoppedAtMs: number | null = null;
+
+  /** Counts in `books`. @default {books of its own} */
+  constructor(
+    books: WireBooks = { counters: newWireCounters(), handshakes: new DurationHistogram() },
+  ) {
+    this.counters = books.counters;
+    this.handshakes = books.handshakes;
+  }
 
   /** Days are told apart from now on, until {@linkcode stop}. */
   start(): void {
@@ -114,9 +128,8 @@ export class WireTally implements Swept {
   }
 
   #roll(nowMs: number): WireCounters {
-    const totals = newWireCounters();
-    addCounters(totals, this.counters);
-    addCounters<MuxTraffic>(totals, this.#traffic.total());
+    Object.assign(this.counters, this.#traffic.total());
+    const totals = { ...this.counters };
     this.#days.roll(nowMs, totals);
     return totals;
   }

@@ -1,5 +1,6 @@
 // The handshake: HELLO and its answer over a fresh connection, as a server and as a joining client.
 import { AddressError, ClosedError, ProtocolError } from "../../errors.ts";
+import { unlessAborted } from "../../async/deadline.ts";
 import { MuxSession } from "../../mux/session.ts";
 import type { MuxSessionOptions } from "../../mux/options.ts";
 import { describeFirstBytes } from "../../net/transport/first_bytes.ts";
@@ -18,7 +19,7 @@ import { sessionRefused } from "../protocol/refusals.ts";
 import type { EstablishedSession } from "./established.ts";
 import { Link, type LinkHost } from "./link.ts";
 import { ReadLimitedTransport } from "./read_limit.ts";
-import type { Registry } from "./registry.ts";
+import type { Registry, SharedNames } from "./registry.ts";
 
 /** Time that a refused peer gets to read why, in ms. */
 const LAST_WORDS_MS = 500;
@@ -63,6 +64,8 @@ export interface ServerHandshakeParts {
   readonly host: SessionHost;
   /** Where the session claims its name, and is listed. */
   readonly registry: Registry;
+  /** Where it claims its name before, if other threads serve the same port. */
+  readonly names?: SharedNames | undefined;
 }
 
 /** A handshake under way, as its server sees it. */
@@ -122,7 +125,7 @@ export async function handshakeAsServer(
  */
 async function answerHello(
   { mux, control, transport, startedMs }: PendingHandshake,
-  { plan, host, registry }: ServerHandshakeParts,
+  { plan, host, registry, names }: ServerHandshakeParts,
   signal: AbortSignal,
 ): Promise<Link | SessionRefusal> {
   const text = await control.read({ signal });
@@ -147,6 +150,9 @@ async function answerHello(
     control,
     transport,
   };
+  if (names !== undefined && !await unlessAborted(names.claim(established), signal)) {
+    return "ERR_NAME_TAKEN";
+  }
   if (!registry.claim(established)) return "ERR_NAME_TAKEN";
   // In one turn: what this side opens from here on comes behind WELCOME, by which the peer knows our terms.
   mux.agree(theirs);

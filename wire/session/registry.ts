@@ -6,6 +6,24 @@ import type { EstablishedSession } from "./established.ts";
 import type { Link } from "./link.ts";
 import { Waiters } from "../../async/waiters.ts";
 
+/** Who has which name over several registries that serve one port. */
+export interface SharedNames {
+  /** Claims the name of a session, as {@linkcode Registry.claim} does, over all of them. */
+  claim(established: EstablishedSession): Promise<boolean>;
+}
+
+/** What proves an identity. */
+export interface IdentityProof {
+  readonly token: string;
+  /** SHA-256 of the client's certificate; `undefined` where it showed none. */
+  readonly certificate: string | undefined;
+}
+
+/** What proved the identity of a session. */
+export function proofOf({ token, transport }: EstablishedSession): IdentityProof {
+  return { token, certificate: transport.tls?.peerCertificate?.fingerprint256 };
+}
+
 /** Sessions of a server. */
 export class Registry {
   readonly #byId = new Map<string, Link>();
@@ -70,16 +88,23 @@ export class Registry {
     const { identity, mux } = established;
     const owner = this.#byIdentity.get(identity);
     if (owner !== undefined) {
-      if (!sameProof(owner.established, established)) return false;
-      this.#forget(owner.established);
-      const text = "Cannot go on with the session: a newer one of the same identity took its place";
-      const error = new ClosedError("ERR_CLOSED", text);
-      if (owner.link === undefined) owner.established.mux.abort(error);
-      else void owner.link.takeOver(error);
+      if (!sameProof(proofOf(owner.established), proofOf(established))) return false;
+      this.supersede(owner.established);
     }
     this.#byIdentity.set(identity, { established, link: undefined });
     void mux.closed.then(() => this.#forget(established));
     return true;
+  }
+
+  /** Ends a session because a newer one of its identity took its place; its peer learns that. */
+  supersede(established: EstablishedSession): void {
+    const owner = this.#byIdentity.get(established.identity);
+    const link = owner?.established === established ? owner.link : undefined;
+    this.#forget(established);
+    const text = "Cannot go on with the session: a newer one of the same identity took its place";
+    const error = new ClosedError("ERR_CLOSED", text);
+    if (link === undefined) established.mux.abort(error);
+    else void link.takeOver(error);
   }
 
   /** Lists a session whose name was claimed; `false` when it has ended, or lost its name, meanwhile. */
@@ -102,13 +127,8 @@ export class Registry {
   }
 }
 
-function sameProof(left: EstablishedSession, right: EstablishedSession): boolean {
-  const certificate = left.transport.tls?.peerCertificate?.fingerprint256;
-  if (
-    certificate !== undefined &&
-    certificate === right.transport.tls?.peerCertificate?.fingerprint256
-  ) {
-    return true;
-  }
+/** Whether a peer proves the identity that another one has: by the same certificate or token. */
+export function sameProof(left: IdentityProof, right: IdentityProof): boolean {
+  if (left.certificate !== undefined && left.certificate === right.certificate) return true;
   return left.token !== "" && sameToken(right.token, left.token);
 }

@@ -1,6 +1,7 @@
 // Handler of the servers of workers: returns each message, after some arithmetic where it is asked for.
 import type { Connection } from "../../../connection.ts";
-import type { WorkerModuleOptions, WorkerStart } from "../../../workers/options.ts";
+import type { WorkerStart } from "../../../workers/module.ts";
+import type { WorkerModuleOptions } from "../../../workers/options.ts";
 
 let steps = 0;
 

@@ -9,7 +9,7 @@ export type EchoPlan =
   & Pick<Plan, "connections" | "inFlight" | "messageBytes">
   & Partial<Pick<Plan, "framing" | "serverMicros">>;
 
-/** Returns a turn: a server of its own, under load. */
+/** Returns a turn: a server that serves all turns of its contest, under load. */
 export function echoTurn(
   place: Place,
   echo: Echo,
@@ -17,8 +17,9 @@ export function echoTurn(
   plan: EchoPlan,
 ): () => Promise<Turn> {
   return () =>
-    place.withServer(
-      echoServer(place, echo, backend, plan.framing),
+    place.withWarmServer(
+      echo,
+      () => echoServer(place, echo, backend, plan.framing),
       (address, pid) => loadEcho(place, backend, plan, address, pid),
     );
 }

@@ -20,8 +20,8 @@ export function makeSendBuffer(
   options: SendBufferTestOptions = {},
 ): { buffer: SendBuffer; link: () => Link } {
   const { highWaterBytes = 1 << 20, maxQueuedBytes = 1 << 23, framing = delimited("\n") } = options;
-  const encoder = framing.encoder(limits);
-  const buffer = new SendBuffer({ highWaterBytes, maxQueuedBytes, encoder, refuse: rejected });
+  const newEncoder = () => framing.encoder(limits);
+  const buffer = new SendBuffer({ highWaterBytes, maxQueuedBytes, newEncoder, refuse: rejected });
   return { buffer, link: () => scriptedConnection({ framing, highWaterBytes, maxQueuedBytes }) };
 }
 
