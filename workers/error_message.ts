@@ -76,7 +76,7 @@ export function encodeError(error: unknown, depth: number = 0): ErrorMessage {
     const { name, message, stack, cause } = error;
     const { code } = error as { code?: unknown };
     const own = error instanceof ParleyError ? error as unknown as Record<string, unknown> : {};
-    const fields = FIELDS.filter((field) => own[field] !== undefined);
+    const fields = FIELDS.filter((field) => own[field] !== undefined && canPost(own[field]));
     return {
       kind: "error",
       name: String(name),
@@ -89,6 +89,17 @@ export function encodeError(error: unknown, depth: number = 0): ErrorMessage {
   } catch {
     // Errors of an application may have getters that throw.
     return { kind: "value", text: "an error that cannot be read" };
+  }
+}
+
+/** Whether a value can go to another thread: issues of a program's own making may hold functions. */
+function canPost(value: unknown): boolean {
+  if (typeof value !== "object") return true;
+  try {
+    structuredClone(value);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -231,7 +231,7 @@ export class WorkerGroup<
     const { path, mode, hostname, port = 0, reusePort = false } = given;
     const [first, ...others] = this.#slots;
     if (path !== undefined) {
-      this.#addr = await first!.start({ path, mode });
+      this.#addr = await this.#startOne(first!, { path, mode });
       return;
     }
     // Workers share a port with each other, which must not let them share it with a stranger.
@@ -239,11 +239,20 @@ export class WorkerGroup<
     const sharing = others.length > 0 || reusePort
       ? { reusePort: true, ...this.#withoutFlag() }
       : {};
-    const addr = this.#addr = await first!.start({ hostname, port, ...sharing });
+    const addr = this.#addr = await this.#startOne(first!, { hostname, port, ...sharing });
     if (addr.transport !== "tcp") return;
     const where = { hostname: addr.hostname, port: addr.port, ...sharing };
-    await Promise.all(others.map((slot) => slot.start(where)));
+    await Promise.all(others.map((slot) => this.#startOne(slot, where)));
     first!.listenAt(where);
+  }
+
+  /** Starts a worker, unless the signal has ended the start: it ends those that are starting then. */
+  async #startOne(
+    slot: WorkerSlot<Counters, Look>,
+    where: Readonly<Record<string, unknown>>,
+  ): Promise<Address> {
+    this.#plan.given.signal?.throwIfAborted();
+    return await slot.start(where);
   }
 
   /**
@@ -266,7 +275,11 @@ export class WorkerGroup<
   }
 
   readonly #onSignal = (): void => {
-    if (this.#state === "created") return;
+    if (this.#state === "created") {
+      // start() sees that they ended. A module that is never loaded must not keep it waiting.
+      for (const slot of this.#slots) void slot.abort(this.#plan.given.signal!.reason);
+      return;
+    }
     this.#drainsUnasked = this.#shutdown === null;
     void this.shutdown();
   };

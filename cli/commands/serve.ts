@@ -30,6 +30,7 @@ import { sayFailure } from "../output/hints.ts";
 import { sayDraining, sayLeaving, tellListening } from "../output/listening.ts";
 import { forLibrary, openLogger } from "../flags/logger.ts";
 import { answeringOf, connectionLog, KINDS } from "./serve_answering.ts";
+import { newFamily } from "./serve/leftovers.ts";
 import type { Programs } from "./serve/programs.ts";
 import { HANDLER_URL, type WorkerInput } from "./serve_worker.ts";
 import { goOn, StopSignals } from "../process/stop.ts";
@@ -129,7 +130,9 @@ async function runServe(args: Arguments): Promise<number> {
   using lines = new LimitedLines(logger);
   const place = statsPlace(args);
   const workers = args.optionalCount("workers", { least: 1, most: MOST_WORKERS });
-  const { handler, programs } = await answeringOf(args, framing, logger);
+  const family = newFamily();
+  const thread = workers === undefined ? undefined : { family };
+  const { handler, programs } = await answeringOf(args, framing, logger, thread);
   using stop = new StopSignals({ beforeExit: () => programs?.killAll(), onHangUp: goOn });
   const options = {
     ...address,
@@ -151,7 +154,7 @@ async function runServe(args: Arguments): Promise<number> {
     : await serveWorkers(HANDLER_URL, {
       ...options,
       workers,
-      input: { syntax: plainSyntax(serveCommand), typed: args.typed } satisfies WorkerInput,
+      input: { syntax: plainSyntax(serveCommand), typed: args.typed, family } satisfies WorkerInput,
       onError: workersErrorsTo(lines),
     }).catch((error) => {
       throw usageOf(error);

@@ -8,6 +8,7 @@ import { UsageError } from "../command/usage.ts";
 import { type FramingChoice, pipeFramingOf } from "../flags/framing.ts";
 import { programOf } from "../flags/programs.ts";
 import { echo, perConnection, perMessage } from "./serve/handlers.ts";
+import type { RunningThread } from "./serve/leftovers.ts";
 import type { Programs } from "./serve/programs.ts";
 
 /** When a program is started. */
@@ -20,11 +21,12 @@ export interface Answering {
   readonly programs?: Programs | undefined;
 }
 
-/** Returns what answers, as the options say. */
+/** Returns what answers, as the options say; `thread` is given where several threads answer. */
 export async function answeringOf(
   args: Arguments,
   { name: framingName, lines, maxMessageBytes }: FramingChoice,
   logger: Logger,
+  thread?: RunningThread,
 ): Promise<Answering> {
   const per = args.choice("per", KINDS, "message");
   if (args.text("program-framing") !== undefined && per !== "connection") {
@@ -32,7 +34,7 @@ export async function answeringOf(
   }
   const pipes = pipeFramingOf(args, "program-framing", framingName);
   const lastEnd = per === "connection" ? pipes.lastEnd : undefined;
-  const defaults = { timeoutMs: per === "message" ? 10_000 : 0, lastEnd, logger };
+  const defaults = { timeoutMs: per === "message" ? 10_000 : 0, lastEnd, logger, thread };
   const program = await programOf(args, defaults, ["per"]);
   if (program === undefined) return { handler: echo };
   const { programs, timeoutMs } = program;

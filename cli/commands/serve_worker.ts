@@ -15,17 +15,21 @@ export const HANDLER_URL: string = import.meta.url;
 export interface WorkerInput {
   readonly syntax: CommandSyntax;
   readonly typed: readonly string[];
+  /** Name of the runs of programs, in whatever thread. */
+  readonly family: string;
 }
 
 let answering: Answering;
 
 /** Reads what was typed, as the main thread did. */
-export async function options({ input }: WorkerStart): Promise<WorkerModuleOptions> {
-  const { syntax, typed } = input as WorkerInput;
+export async function options({ input, worker }: WorkerStart): Promise<WorkerModuleOptions> {
+  const { syntax, typed, family } = input as WorkerInput;
   const args = new Arguments(syntax, typed);
   const logger = openLogger(loggingOf(args));
   const framing = framingOf(args);
-  answering = await answeringOf(args, framing, logger);
+  answering = await answeringOf(args, framing, logger, { family, worker });
+  // A thread that died could not end its own.
+  await answering.programs?.endAll();
   return {
     framing: framing.framing,
     ...connectionLog(logger),

@@ -4,6 +4,7 @@ import type { Arguments } from "../command/arguments.ts";
 import type { Flag } from "../command/syntax.ts";
 import { UsageError } from "../command/usage.ts";
 import { findProgram } from "../commands/serve/find_program.ts";
+import type { RunningThread } from "../commands/serve/leftovers.ts";
 import { Programs } from "../commands/serve/programs.ts";
 
 /** Options of a command that runs a program of the user; `byDefault` says its longest run in words. */
@@ -30,6 +31,8 @@ export interface ProgramDefaults {
   readonly lastEnd?: Uint8Array | undefined;
   /** Takes what it writes to standard error. */
   readonly logger: Logger;
+  /** Where programs run, when they run in several threads. @default {in this thread alone} */
+  readonly thread?: RunningThread | undefined;
 }
 
 /**
@@ -41,7 +44,7 @@ export interface ProgramDefaults {
  */
 export async function programOf(
   args: Arguments,
-  { timeoutMs: byDefault, lastEnd, logger }: ProgramDefaults,
+  { timeoutMs: byDefault, lastEnd, logger, thread }: ProgramDefaults,
   others: readonly string[] = [],
 ): Promise<{ readonly programs: Programs; readonly timeoutMs: number } | undefined> {
   if (args.rest === undefined) {
@@ -57,7 +60,7 @@ export async function programOf(
   const timeoutMs = args.ms("program-timeout", { byDefault, most: 2 ** 31 - 1 });
   const command = await findProgram(name);
   return {
-    programs: new Programs({ command, args: rest, lastEnd, maxPrograms, logger }),
+    programs: new Programs({ command, args: rest, lastEnd, maxPrograms, logger, thread }),
     timeoutMs,
   };
 }

@@ -36,7 +36,9 @@ Deno.test("encodeError() takes whatever a program throws", () => {
       throw new Error("not even that");
     },
   });
+  const issues = [{ path: [], message: "no", check: () => false }];
   const cases: ReadonlyArray<readonly [unknown, RegExp]> = [
+    [new SchemaError("ERR_INPUT_INVALID", "own issues", { issues }), /own issues/],
     ["a text", /^a text$/],
     [undefined, /^undefined$/],
     [circle, /round$/],

@@ -330,6 +330,20 @@ Deno.test("serveWorkers() rejects when a worker cannot start, and leaves nothing
   assertEquals(error.code, "ERR_ADDRESS_IN_USE");
 });
 
+Deno.test("serveWorkers() rejects at the signal while a module is never loaded", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const code = `await Deno.connect({ port: ${listener.addr.port} }); ` +
+    "await new Promise(() => setInterval(() => {}, 1000)); export default () => {};";
+  const controller = new AbortController();
+  const { signal } = controller;
+  const module = `data:text/javascript,${encodeURIComponent(code)}`;
+  const started = serveWorkers(module, { workers: 1, signal });
+  const refused = assertRejects(() => started, RangeError, "not any more");
+  using _loading = await listener.accept();
+  controller.abort(new RangeError("not any more"));
+  await refused;
+});
+
 Deno.test({
   name: "serveWorkers() shares its port with no other server, unless both say reusePort",
   ignore: !onLinux,

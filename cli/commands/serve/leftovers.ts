@@ -16,6 +16,23 @@ const AGAIN_MS = 100;
  */
 const MOST_LOOKS = 20;
 
+/** A thread of several in which programs run for one command. */
+export interface RunningThread {
+  /** What {@linkcode newFamily} returned: all threads have the same. */
+  readonly family: string;
+  /**
+   * Number of the thread, from 1: it looks after its own runs alone.
+   *
+   * @default {none} the main thread, which looks after the runs of all
+   */
+  readonly worker?: number | undefined;
+}
+
+/** Returns a name for the runs of one command that no other has. */
+export function newFamily(): string {
+  return crypto.randomUUID().replaceAll("-", "");
+}
+
 /** One process that a run of a program has started, itself included. */
 interface Marked {
   readonly pid: number;
@@ -32,16 +49,26 @@ interface Marked {
  * processes can be read. What clears its environment on purpose is not found.
  */
 export class Leftovers {
-  readonly #name = `PARLEY_RUN_${crypto.randomUUID().replaceAll("-", "")}`;
+  /** Name of the mark, and the pattern of all names that are looked for. */
+  readonly #name: string;
+  readonly #names: string;
   /** Clients that are still there. */
   readonly #clients = new Set<number>();
   /** Runs that were ended before their client was gone, until what they left is ended, too. */
   readonly #endedRuns = new Set<number>();
   /** Processes that were asked to end, and when. */
   readonly #asked = new Map<number, number>();
-  #used = false;
+  #used: boolean;
   #again = false;
   #sweeping: Promise<void> | null = null;
+
+  /** Looks for nothing yet; `among` says with whom the runs are shared. */
+  constructor(among?: RunningThread) {
+    const { family, worker } = among ?? { family: newFamily() };
+    this.#name = `PARLEY_RUN_${family}_${worker ?? 0}`;
+    this.#names = `PARLEY_RUN_${family}_${worker ?? "[0-9]+"}`;
+    this.#used = among !== undefined;
+  }
 
   /** What the environment of a run must hold. */
   mark(client: number, run: number): Record<string, string> {
@@ -145,7 +172,7 @@ export class Leftovers {
    * all permissions.
    */
   #look(): Deno.Command {
-    const script = `exec grep -HzosE '^${this.#name}=[0-9]+:[0-9]+' /proc/[0-9]*/environ`;
+    const script = `exec grep -HzosE '^${this.#names}=[0-9]+:[0-9]+' /proc/[0-9]*/environ`;
     // In this locale, whatever bytes an environment holds are text.
     return new Deno.Command("/bin/sh", {
       args: ["-c", script],
@@ -163,7 +190,7 @@ function canLook(): boolean {
 
 function read(output: Uint8Array): readonly Marked[] {
   const found = new TextDecoder().decode(output)
-    .matchAll(/\/proc\/(\d+)\/environ:PARLEY_RUN_[0-9a-f]+=(\d+):(\d+)/g);
+    .matchAll(/\/proc\/(\d+)\/environ:PARLEY_RUN_[0-9a-f]+_\d+=(\d+):(\d+)/g);
   return [...found].map(([, pid, client, run]) => ({
     pid: Number(pid),
     client: Number(client),

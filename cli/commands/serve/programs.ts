@@ -7,7 +7,7 @@ import type { Logger } from "../../../log/logger.ts";
 import type { Transport } from "../../../net/transport/transport.ts";
 import { addressText } from "../../command/address.ts";
 import { StreamTransport } from "../../process/stream_transport.ts";
-import { Leftovers } from "./leftovers.ts";
+import { Leftovers, type RunningThread } from "./leftovers.ts";
 
 /** Time in ms that a program has to end after SIGTERM. */
 const GRACE_MS = 1000;
@@ -48,6 +48,8 @@ export interface ProgramsOptions {
   readonly maxPrograms: number;
   /** Takes what programs write to standard error. */
   readonly logger: Logger;
+  /** Where programs run, when they run in several threads. @default {in this thread alone} */
+  readonly thread?: RunningThread | undefined;
 }
 
 /** The program of a server, as often as it runs. */
@@ -57,7 +59,7 @@ export class Programs implements AsyncDisposable {
   readonly #options: ProgramsOptions;
   readonly #running = new Set<RunningProgram>();
   readonly #lines = new KindRateLimiter({ maxPerInterval: LINES_PER_INTERVAL });
-  readonly #leftovers = new Leftovers();
+  readonly #leftovers: Leftovers;
   /** Numbers of the clients for whom a program ran, while they are there. */
   readonly #clients = new Map<ProgramClient, number>();
   #lastClient = 0;
@@ -67,6 +69,7 @@ export class Programs implements AsyncDisposable {
   constructor(options: ProgramsOptions) {
     this.#options = options;
     this.turns = new Semaphore(options.maxPrograms);
+    this.#leftovers = new Leftovers(options.thread);
   }
 
   /** How messages call the program. */

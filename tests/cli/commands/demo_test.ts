@@ -1,4 +1,5 @@
 // Tests of `parley demo` as a program: every check holds, faults are found, nothing is left behind.
+import { isAlive } from "../../support/programs/alive.ts";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Program, runProgram } from "../../support/programs/program.ts";
 import { TempDir } from "../../support/programs/temp_dir.ts";
@@ -97,12 +98,3 @@ Deno.test({
     assert(!isAlive(Number(pid)), "the server still runs");
   },
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    Deno.kill(pid, "SIGCONT");
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -7,6 +7,7 @@ import { connect, type Connection } from "../../../client.ts";
 import { delimited, lengthPrefixed, raw } from "../../../framing.ts";
 import { createCa, createCertificate, writeIdentity } from "../../../tls/mod.ts";
 import { testCerts } from "../../support/programs/certs.ts";
+import { isAlive } from "../../support/programs/alive.ts";
 import { PARLEY_MAIN } from "../../support/programs/parley_program.ts";
 import { Program, runProgram } from "../../support/programs/program.ts";
 import { TempDir } from "../../support/programs/temp_dir.ts";
@@ -28,15 +29,6 @@ async function ask(connection: Connection, message: string): Promise<string | nu
 async function answer(connection: Connection): Promise<string | null> {
   const message = await connection.receive();
   return message === null ? null : new TextDecoder().decode(message);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    Deno.kill(pid, "SIGCONT");
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 Deno.test({

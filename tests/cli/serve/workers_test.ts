@@ -2,6 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { connect } from "../../../client.ts";
 import { delimited } from "../../../framing.ts";
+import { isAlive, untilGone } from "../../support/programs/alive.ts";
 import { PARLEY_MAIN } from "../../support/programs/parley_program.ts";
 import { Program, runProgram } from "../../support/programs/program.ts";
 
@@ -51,5 +52,25 @@ Deno.test({
       assertEquals(code, 2, stderr);
       assert(stderr.includes(told), stderr);
     }
+  },
+});
+
+Deno.test({
+  name: "parley serve --workers leaves no program behind when a second signal ends it",
+  ignore: !onLinux,
+  async fn() {
+    await using server = new Program(PARLEY_MAIN, [
+      ...["serve", "0", "--workers", "2", "--per", "connection"],
+      ...["--", "sh", "-c", "echo $$; exec sleep 600"],
+    ]);
+    const port = Number((await server.said(/^listening on .*:(\d+)$/m))[1]);
+    await using conn = await connect({ port, framing });
+    const pid = Number(new TextDecoder().decode((await conn.receive())!));
+    assert(isAlive(pid), "the program runs");
+    server.kill("SIGINT");
+    await server.said(/press Ctrl-C again/);
+    server.kill("SIGINT");
+    assertEquals((await server.finish()).code, 130);
+    await untilGone("the program has ended", pid);
   },
 });
