@@ -284,7 +284,12 @@ export class WorkerSlot<Counters extends SlotCounters<Counters>, Look> {
     places.release();
     events.onEnd(books);
     listening.reject(error);
-    ended.resolve({ error: encodeError(error), cutConnections: held, cutBytes: 0 });
+    // One that had not listened yet had nothing to cut.
+    ended.resolve(
+      running.isListening
+        ? { error: encodeError(error), cutConnections: held, cutBytes: 0 }
+        : CLEAN,
+    );
     exited.resolve();
     if (!this.#isLasting) return;
     events.onDeath(error, lost);
