@@ -3,7 +3,13 @@ import { consoleLogger } from "../log/logger.ts";
 import type { Address } from "../net/transport/transport.ts";
 import { checkDurationMs } from "../options/check.ts";
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
-import { checkPassed, checkThreads, type GroupPlan, moduleAddress } from "../workers/group_plan.ts";
+import {
+  checkPassed,
+  checkPlain,
+  checkThreads,
+  type GroupPlan,
+  moduleAddress,
+} from "../workers/group_plan.ts";
 import type { ModulePlan, WorkerStart } from "../workers/module.ts";
 import type { MountedWire } from "./mount.ts";
 import { CLOSE_MS } from "./mount_end.ts";
@@ -179,13 +185,17 @@ export function resolveMountWorkers(
   const authorize = mount.insecureAnyone === true ? {} : { authorize: () => false };
   const { listen } = resolveMount({ ...mount, drainDelayMs, ...authorize });
   const { maxWaiting = 1 } = listen.plan.listenOptions;
+  const passed = Object.fromEntries(
+    Object.entries(options).filter(([name]) => !MAIN_ONLY.has(name)),
+  );
+  for (const [name, value] of Object.entries(passed)) checkPlain(MOUNT_ACTION, name, value);
   return {
     runs: "mount",
     threadUrl,
     module: moduleAddress(MOUNT_ACTION, module),
     given: options,
     workers,
-    passed: Object.fromEntries(Object.entries(options).filter(([name]) => !MAIN_ONLY.has(name))),
+    passed,
     maxConnections: listen.maxConnections,
     maxWaiting,
     drainTimeoutMs,

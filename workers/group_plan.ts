@@ -71,6 +71,21 @@ export function checkPassed(
 }
 
 /**
+ * Refuses an option that would arrive in a thread as something else: a copy of an object of a class
+ * has no methods.
+ *
+ * @throws {TypeError} which names it
+ */
+export function checkPlain(action: string, name: string, value: unknown): void {
+  if (typeof value === "object" && value !== null) {
+    for (const [key, member] of Object.entries(value)) checkPlain(action, `${name}.${key}`, member);
+    const prototype = Object.getPrototypeOf(value);
+    if (prototype === Object.getPrototypeOf(structuredClone(value))) return;
+  } else if (typeof value !== "function" && typeof value !== "symbol") return;
+  throw new TypeError(`${action}: "${name}" cannot be passed to a thread: it must be plain data`);
+}
+
+/**
  * Checks what only servers of workers have.
  *
  * @throws {TypeError | RangeError} when it is wrong, or the system cannot do it

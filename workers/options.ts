@@ -8,7 +8,13 @@ import { SERVE_NAMES } from "../server/option_names.ts";
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import type { Address } from "../net/transport/transport.ts";
 import type { Handler } from "../server/options.ts";
-import { checkPassed, checkThreads, type GroupPlan, moduleAddress } from "./group_plan.ts";
+import {
+  checkPassed,
+  checkPlain,
+  checkThreads,
+  type GroupPlan,
+  moduleAddress,
+} from "./group_plan.ts";
 import type { ModulePlan, WorkerStart } from "./module.ts";
 
 /** Where in a server of workers an error came up. */
@@ -167,13 +173,17 @@ export function resolveWorkersOptions(
   checkThreads(ACTION, { workers, path: options.path, onError });
   const server = resolveServeOptions(rest);
   const { maxWaiting = 1 } = server.listen.listenOptions;
+  const passed = Object.fromEntries(
+    Object.entries(options).filter(([name]) => !MAIN_ONLY.has(name)),
+  );
+  for (const [name, value] of Object.entries(passed)) checkPlain(ACTION, name, value);
   return {
     runs: "serve",
     threadUrl,
     module: moduleAddress(ACTION, module),
     given: options,
     workers,
-    passed: Object.fromEntries(Object.entries(options).filter(([name]) => !MAIN_ONLY.has(name))),
+    passed,
     maxConnections: server.door.admission.maxConnections,
     maxWaiting,
     drainTimeoutMs: server.drainTimeoutMs,

@@ -252,7 +252,14 @@ export class WorkerGroup<
     where: Readonly<Record<string, unknown>>,
   ): Promise<Address> {
     this.#plan.given.signal?.throwIfAborted();
-    return await slot.start(where);
+    try {
+      return await slot.start(where);
+    } catch (error) {
+      if (!(error instanceof DOMException) || error.name !== "DataCloneError") throw error;
+      throw new TypeError(`Cannot start a worker: "input" must be plain data: ${error.message}`, {
+        cause: error,
+      });
+    }
   }
 
   /**

@@ -1,4 +1,5 @@
 // Tests of mountWorkers(): one wire whose sessions are spread over threads.
+import { MuxMemory } from "@parley/parley/mux";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ParleyError, TimeoutError } from "@parley/parley";
 import { caller } from "@parley/parley/calls";
@@ -219,6 +220,7 @@ Deno.test("mountWorkers() says what is wrong with its options, and where functio
     [{ presence: () => true }, TypeError, '"presence" is an option of a hub'],
     [{ maxStreamsPerPair: 5 }, TypeError, "Call hub() there"],
     [{ reusePort: true }, TypeError, "reusePort"],
+    [{ mux: { memory: new MuxMemory() } }, TypeError, '"mux.memory" cannot be passed to a thread'],
     [{ port: 70_000 }, RangeError, '"port" must be 0 to 65535'],
     [{ drainDelayMs: -1 }, RangeError, '"drainDelayMs"'],
     [{ drainTimeoutMs: -1 }, RangeError, '"drainTimeoutMs"'],

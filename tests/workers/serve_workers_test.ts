@@ -323,6 +323,11 @@ Deno.test("serveWorkers() rejects when a worker cannot start, and leaves nothing
     TypeError,
     "not today",
   );
+  await assertRejects(
+    () => serveWorkers(HANDLER, { ...one, input: () => 1 }),
+    TypeError,
+    '"input" must be plain data',
+  );
   await using taken = serve({ port: 0 }, () => {});
   await taken.ready;
   const { port } = taken.addr as { port: number };

@@ -1,5 +1,6 @@
 // Load of the echo races: `load.ts <backend> <address> <folder> <json>` sends frames, checks what
 // comes back, prints what it measured as JSON.
+import { Buffer } from "node:buffer";
 import { Meter, untilTaken, warmUp } from "../meter.ts";
 import { dial } from "./dial.ts";
 
@@ -37,13 +38,9 @@ const frame = makeFrame();
 const burst = new Uint8Array(frame.length * plan.inFlight);
 for (let at = 0; at < burst.length; at += frame.length) burst.set(frame, at);
 
-/**
- * Whether `bytes` continue the echo at `offset`: all of it is compared, the whole burst at once
- * when it came so.
- */
+/** Whether `bytes` continue the echo at `offset`: all of it is compared. */
 function matches(bytes: Uint8Array, offset: number): boolean {
-  for (let at = 0; at < bytes.length; at += 61) if (bytes[at] !== burst[offset + at]) return false;
-  return bytes.length === 0 || bytes[bytes.length - 1] === burst[offset + bytes.length - 1];
+  return Buffer.compare(bytes, burst.subarray(offset, offset + bytes.length)) === 0;
 }
 
 /** Echoes bursts on a connection, one after the other, while `goesOn`; returns the messages. */

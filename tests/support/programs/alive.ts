@@ -1,4 +1,4 @@
-// Tells whether a process runs, and waits until it has gone.
+// isAlive(): whether a process runs; and a wait for its end.
 import { until } from "../wait.ts";
 
 /** Whether there is such a process. Goes on with it, if it was stopped. */
