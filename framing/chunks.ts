@@ -166,7 +166,7 @@ export abstract class ChunkDecoder implements FrameDecoder {
     const first = this.next();
     if (first === undefined) return;
     messages.push(first);
-    // Messages that came in one push go together: it says when they came.
+    // Only messages of one push go together: those of another came at another time.
     if (most === 1 || this.at === this.chunk.length || this.#isGathered) return;
     this.decodeMore(messages, most - 1);
   }
