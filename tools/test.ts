@@ -22,6 +22,7 @@ import {
  */
 const ALONE: readonly string[] = [
   "tests/attacks/input_test.ts",
+  "tests/cli/commands/demo_test.ts",
   "tests/bench/echo_cost_test.ts",
   "tests/mux/idle_streams_test.ts",
   "tests/mux/stall_test.ts",
