@@ -61,6 +61,7 @@ export {
   type ServeWorkersOptions,
   type ShutdownOptions,
   type SourceExemptionsOptions,
+  SpreadServer,
   type TransportErrorContext,
   TransportListener,
   type TypedBroadcastLink,

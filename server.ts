@@ -27,8 +27,10 @@ export {
   type IpcBroadcastOptions,
   type TypedBroadcastLink,
 } from "./server/broadcast.ts";
-export { Server, type ShutdownOptions } from "./server/server.ts";
+export { Server } from "./server/server.ts";
+export type { ShutdownOptions } from "./server/shutdown_options.ts";
 export { serveWorkers } from "./workers/serve_workers.ts";
+export { SpreadServer } from "./workers/spread_server.ts";
 export { WorkersServer } from "./workers/workers_server.ts";
 export type {
   ServeWorkersOptions,

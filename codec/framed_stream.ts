@@ -33,8 +33,8 @@ export class FramedStream implements MessageCarrier {
    * @throws {FramingError} `ERR_FRAME_TOO_LARGE`; nothing was sent, and the stream goes on
    * @throws {ClosedError} as the stream does
    */
-  async send(message: Uint8Array): Promise<void> {
-    await this.sendBatch([message]);
+  send(message: Uint8Array): Promise<void> {
+    return this.sendBatch([message]);
   }
 
   /**

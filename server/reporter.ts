@@ -40,7 +40,7 @@ const PEER_FAULTS: ReadonlySet<ParleyErrorCode> = new Set([
 ]);
 
 /** Log lines for a new state. */
-const STATES: Readonly<Record<ServerState, string>> = {
+export const STATES: Readonly<Record<ServerState, string>> = {
   created: "Created",
   listening: "Listening",
   leaving: "Leaving",

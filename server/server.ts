@@ -1,10 +1,8 @@
 // Server: listens, serves each connection by a handler, and ends in order.
-import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import type { Connection } from "../connection.ts";
 import { Sweeper } from "../async/sweeper.ts";
 import { ClosedError, type TimeoutError } from "../errors.ts";
 import { pause } from "../async/pause.ts";
-import { checkDurationMs } from "../options/check.ts";
 import type { Address, Transport } from "../net/transport/transport.ts";
 import { Door } from "../accept/door.ts";
 import { TransportHandshake } from "../accept/handshake.ts";
@@ -12,6 +10,7 @@ import { closedMeanwhile, drainedLate, drainLeft } from "./drain_errors.ts";
 import { ServerReporter } from "./reporter.ts";
 import type { ServerState } from "../accept/server_state.ts";
 import type { Handler, ResolvedServeOptions } from "./options.ts";
+import { type ShutdownOptions, shutdownTimes } from "./shutdown_options.ts";
 import { callerOf, noAddress, Outcome, pointToCaller } from "./outcome.ts";
 import { ServedConnections } from "./served_connections.ts";
 import { ServerTally, type TallyBooks } from "./tally.ts";
@@ -29,16 +28,6 @@ export interface SharedServerParts {
   /** The count that `maxConnections` limits. @default {its own} */
   readonly connections?: SharedConnections | undefined;
 }
-
-/** How {@linkcode Server.shutdown} may be bounded. */
-export interface ShutdownOptions {
-  /** Ms for connections to end in order, then the rest is cut; 0 for no limit. @default {`drainTimeoutMs`} */
-  timeoutMs?: number | undefined;
-  /** Ms before that, in which the server works on but is not ready. @default {`drainDelayMs`} */
-  delayMs?: number | undefined;
-}
-
-const SHUTDOWN_NAMES: OptionNames<ShutdownOptions> = { timeoutMs: true, delayMs: true };
 
 /**
  * Time in ms that a drain leaves to handshakes: the client may have finished, and sent its first
@@ -183,11 +172,7 @@ export class Server<Data = unknown> implements AsyncDisposable {
    */
   shutdown(options: ShutdownOptions = {}): Promise<void> {
     if (this.#shutdown !== null) return this.#shutdown;
-    const { timeoutMs = this.#options.drainTimeoutMs, delayMs = this.#options.drainDelayMs } =
-      options;
-    checkOptionNames("Cannot shut down", options, SHUTDOWN_NAMES);
-    checkDurationMs("Cannot shut down", "timeoutMs", timeoutMs, { allowOff: true });
-    checkDurationMs("Cannot shut down", "delayMs", delayMs, { allowOff: true });
+    const { timeoutMs, delayMs } = shutdownTimes(options, this.#options);
     // Set before any hook runs: a hook may call shutdown() again.
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#shutdown = promise;

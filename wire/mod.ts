@@ -58,6 +58,7 @@ export { hub, type HubOptions } from "./hub.ts";
 export { join, JoinedWire } from "./join.ts";
 export { mount, MountedWire } from "./mount.ts";
 export { MountedWorkers } from "./mounted_workers.ts";
+export { SpreadServer } from "../workers/spread_server.ts";
 export { mountWorkers } from "./mount_workers.ts";
 export type { WorkerStart } from "../workers/module.ts";
 export {

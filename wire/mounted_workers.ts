@@ -1,8 +1,5 @@
 // MountedWorkers: one server side of the wire whose sessions are spread over threads.
-import type { ServerState } from "../accept/server_state.ts";
 import { TimeoutError } from "../errors.ts";
-import type { Address } from "../net/transport/transport.ts";
-import type { ShutdownOptions } from "../server/server.ts";
 import { newWireCounters, type WireCounters } from "../stats/data/counters.ts";
 import {
   freezeDeep,
@@ -13,6 +10,7 @@ import {
 import { decodeError } from "../workers/error_message.ts";
 import type { GroupPlan } from "../workers/group_plan.ts";
 import type { DrainReport } from "../workers/messages.ts";
+import { SpreadServer } from "../workers/spread_server.ts";
 import { WorkerGroup } from "../workers/worker_group.ts";
 import { IdentityTable } from "./identity_table.ts";
 import type { NamesToMain, NamesToWorker } from "./posted_names.ts";
@@ -32,44 +30,21 @@ export interface WireLook {
  * Its sessions live in the threads of the workers, so there is no `session()` and no `open()` here:
  * the module of a worker has them, for the sessions of its own thread.
  */
-export class MountedWorkers implements AsyncDisposable {
+export class MountedWorkers extends SpreadServer {
   readonly #group: WorkerGroup<WireCounters, WireLook, MountWorkersErrorContext>;
   readonly #identities = new IdentityTable();
   readonly #createdAtMs = Date.now();
 
   /** @ignore use `mountWorkers` */
   constructor(plan: GroupPlan<MountWorkersErrorContext>) {
-    this.#group = new WorkerGroup(plan, {
+    const group = new WorkerGroup<WireCounters, WireLook, MountWorkersErrorContext>(plan, {
       zero: newWireCounters,
       onOwn: (body, worker) => this.#onNames(body as NamesToMain, worker),
       onEnd: (worker) => this.#identities.drop(worker),
       drainError,
     });
-  }
-
-  /** Resolves: a wire of workers is made when it listens. */
-  get ready(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  /** Resolves when the wire is stopped, and all its threads have ended. Never rejects. */
-  get finished(): Promise<void> {
-    return this.#group.finished;
-  }
-
-  /** Where the wire listens, with the real port. */
-  get addr(): Address {
-    return this.#group.addr;
-  }
-
-  /** The current state. */
-  get state(): ServerState {
-    return this.#group.state;
-  }
-
-  /** Threads that serve, or are about to be started again. */
-  get workers(): number {
-    return this.#group.workers;
+    super(group);
+    this.#group = group;
   }
 
   /**
@@ -99,49 +74,6 @@ export class MountedWorkers implements AsyncDisposable {
       trafficByName: joinNames(looks.flatMap(({ trafficByName }) => trafficByName)),
       ...certificate,
     });
-  }
-
-  /** Lets the process live while the wire runs (the default). */
-  ref(): void {
-    this.#group.setReferenced(true);
-  }
-
-  /** Lets the process end although the wire runs. */
-  unref(): void {
-    this.#group.setReferenced(false);
-  }
-
-  /**
-   * Closes all workers side by side, as `MountedWire.shutdown` does, after `drainDelayMs` if there
-   * is any: no peer joins any more, open streams and handlers finish. Idempotent: a second call
-   * shares the first one's deadline and outcome.
-   *
-   * @throws {TimeoutError} `ERR_DRAIN_TIMEOUT` when sessions could not end in order: it counts
-   * those, over all workers
-   * @throws {ClosedError} `ERR_CLOSED` when {@linkcode abort} cut sessions before they had ended
-   * @throws {RangeError} when `timeoutMs` is out of range
-   */
-  shutdown(options: ShutdownOptions = {}): Promise<void> {
-    return this.#group.shutdown(options);
-  }
-
-  /** Stops now: every session is cut. `reason` becomes the cause of their errors. Idempotent. */
-  abort(reason?: unknown): void {
-    this.#group.abort(reason);
-  }
-
-  /** The same as {@linkcode shutdown}. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.shutdown();
-  }
-
-  /**
-   * Starts the workers.
-   *
-   * @ignore use `mountWorkers`
-   */
-  start(): Promise<void> {
-    return this.#group.start();
   }
 
   /** Decides over all workers who has which name. */

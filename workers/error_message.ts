@@ -1,18 +1,6 @@
 // Errors as messages between threads: a structured clone drops their class, their code and their fields.
-import {
-  AddressError,
-  AuthError,
-  ClosedError,
-  FramingError,
-  LimitError,
-  ParleyError,
-  ProtocolError,
-  RemoteError,
-  SchemaError,
-  StatsError,
-  TimeoutError,
-  TlsError,
-} from "../errors.ts";
+import * as errors from "../errors.ts";
+import { ParleyError } from "../errors.ts";
 
 /** Most causes of an error that go with it. */
 const MAX_CAUSES = 8;
@@ -42,20 +30,7 @@ export type ErrorMessage =
 
 type ErrorMaker = new (code: never, message: string, options: ErrorOptions) => Error;
 
-const OWN_CLASSES: Readonly<Record<string, ErrorMaker>> = {
-  AddressError,
-  AuthError,
-  ClosedError,
-  FramingError,
-  LimitError,
-  ParleyError,
-  ProtocolError,
-  RemoteError,
-  SchemaError,
-  StatsError,
-  TimeoutError,
-  TlsError,
-};
+const OWN_CLASSES: Readonly<Record<string, ErrorMaker>> = { ...errors };
 
 type PlainMaker = new (message: string, options: ErrorOptions) => Error;
 

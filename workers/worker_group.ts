@@ -2,12 +2,11 @@
 import { listen } from "../net/listen.ts";
 import type { ServerState } from "../accept/server_state.ts";
 import { pause } from "../async/pause.ts";
-import { checkOptionNames, type OptionNames } from "../options/names.ts";
-import { checkDurationMs } from "../options/check.ts";
 import type { Address } from "../net/transport/transport.ts";
 import { closedMeanwhile } from "../server/drain_errors.ts";
 import { noAddress } from "../server/outcome.ts";
-import type { ShutdownOptions } from "../server/server.ts";
+import { STATES } from "../server/reporter.ts";
+import { type ShutdownOptions, shutdownTimes } from "../server/shutdown_options.ts";
 import type { CertificateStats, RecentError } from "../stats/data/snapshots.ts";
 import { certificateStats } from "../tls/expiry.ts";
 import type { CredentialSource, ServerTlsOptions } from "../tls/handshake/options.ts";
@@ -18,17 +17,6 @@ import type { GroupPlan } from "./group_plan.ts";
 import { type GroupErrorContext, WorkersReporter } from "./reporter.ts";
 import { type SlotCounters, type StartPlan, WorkerSlot } from "./worker_slot.ts";
 import { type WorkersSnapshot, WorkersTally } from "./workers_tally.ts";
-
-const SHUTDOWN_NAMES: OptionNames<ShutdownOptions> = { timeoutMs: true, delayMs: true };
-
-/** Log lines for a new state. */
-const STATES: Readonly<Record<ServerState, string>> = {
-  created: "Created",
-  listening: "Listening",
-  leaving: "Leaving",
-  draining: "Draining",
-  stopped: "Stopped",
-};
 
 /** What is known of all workers together. */
 export interface GroupView<Counters extends SlotCounters<Counters>, Look> {
@@ -173,11 +161,7 @@ export class WorkerGroup<
    */
   shutdown(options: ShutdownOptions = {}): Promise<void> {
     if (this.#shutdown !== null) return this.#shutdown;
-    const { drainTimeoutMs, drainDelayMs } = this.#plan;
-    const { timeoutMs = drainTimeoutMs, delayMs = drainDelayMs } = options;
-    checkOptionNames("Cannot shut down", options, SHUTDOWN_NAMES);
-    checkDurationMs("Cannot shut down", "timeoutMs", timeoutMs, { allowOff: true });
-    checkDurationMs("Cannot shut down", "delayMs", delayMs, { allowOff: true });
+    const { timeoutMs, delayMs } = shutdownTimes(options, this.#plan);
     // Set before any hook runs: a hook may call shutdown() again.
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#shutdown = promise;

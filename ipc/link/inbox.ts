@@ -1,9 +1,10 @@
 // Inbox: holds received messages until they are read, and reads until a message comes.
 import { systemClock } from "../../async/clock.ts";
 import { watchWait } from "../../async/wait.ts";
-import { checkOptionNames, checkWaitNames, type OptionNames } from "../../options/names.ts";
+import { checkReceiveBatch } from "../../connection/waiter.ts";
+import { checkWaitNames } from "../../options/names.ts";
 import { TimeoutError } from "../../errors.ts";
-import { checkDurationMs, checkInteger } from "../../options/check.ts";
+import { checkDurationMs } from "../../options/check.ts";
 import { Fifo } from "../../collections/fifo.ts";
 
 /** Bytes that a message counts beside its data, so that empty messages are bounded too. */
@@ -31,12 +32,6 @@ export interface IpcReceiveBatchOptions extends IpcReceiveOptions {
   /** Most messages in the batch, 1 and more. @default {Infinity: all that are here} */
   maxMessages?: number | undefined;
 }
-
-const BATCH_NAMES: OptionNames<IpcReceiveBatchOptions> = {
-  signal: true,
-  timeoutMs: true,
-  maxMessages: true,
-};
 
 /** One wait. */
 interface Waiter<T> {
@@ -260,11 +255,8 @@ export async function receiveBatch<T extends IpcMessage>(
   queue: MessageQueue<T>,
   options: IpcReceiveBatchOptions = {},
 ): Promise<T[] | null> {
-  checkOptionNames("Cannot receive", options, BATCH_NAMES);
+  checkReceiveBatch(options);
   const { maxMessages = Infinity, ...wait } = options;
-  if (maxMessages !== Infinity) {
-    checkInteger("Cannot receive", "maxMessages", maxMessages, 1, 2 ** 31);
-  }
   const first = await queue.read(wait);
   if (first === null) return null;
   const batch: T[] = [first];
