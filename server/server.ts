@@ -290,7 +290,9 @@ export class Server<Data = unknown> implements AsyncDisposable {
     const outcome = await Promise.race([idle, deadline, closed]);
     clearTimeout(timer);
     if (outcome === "closed") throw closedMeanwhile();
-    const error = outcome === "late" ? this.#cutLate(timeoutMs) : drainLeft(this.#connections.left);
+    // A busy thread may learn late that nothing is left; then nothing is cut.
+    const isLate = outcome === "late" && this.#door.size > 0;
+    const error = isLate ? this.#cutLate(timeoutMs) : drainLeft(this.#connections.left);
     if (error !== null && this.#drainsUnasked) this.#reporter.report(error, { phase: "drain" });
     this.#stop();
     if (error !== null) throw error;
