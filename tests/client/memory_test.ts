@@ -4,9 +4,10 @@ import { runProgram } from "../support/programs/program.ts";
 
 /**
  * In MiB: 8 are configured to wait and 1 to be on the link, which holds a copy of small messages
- * beside what is kept to be sent again; the rest is the runtime's.
+ * beside what is kept to be sent again; the rest is the runtime's: 5 on a machine that does nothing
+ * else, and more on a busy one.
  */
-const MAX_GROWTH_MIB = 16;
+const MAX_GROWTH_MIB = 24;
 
 for (const kind of ["linked", "unlinked"]) {
   Deno.test(`Client ${kind === "linked" ? "whose server never reads" : "without a server"} keeps memory within bounds`, async () => {

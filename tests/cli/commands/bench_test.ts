@@ -200,7 +200,7 @@ Deno.test("parley bench ends with 1 when answers do not come", async () => {
   await using test = await started({}, async (conn) => {
     for await (const _ of conn);
   });
-  const { code, stdout } = await bench(portOf(test), "--timeout", "100ms", "--connections", "2");
+  const { code, stdout } = await bench(portOf(test), "--timeout", "1s", "--connections", "2");
   assertEquals(code, 1);
   assertMatch(stdout, /^0 answers .*\n2 requests were not answered$/ms);
 });
