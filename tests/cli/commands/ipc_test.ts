@@ -138,7 +138,15 @@ Deno.test({
   async fn() {
     await using folder = new TempDir();
     const ipc = ipcIn(folder);
-    await using listen = ipc.start(["listen", "slow", "--", "sleep", "60"]);
+    await using listen = ipc.start([
+      "listen",
+      "slow",
+      "--program-timeout",
+      "1m",
+      "--",
+      "sleep",
+      "60",
+    ]);
     await listen.said(/listening on/);
     await using waiting = ipc.start(["query", "slow", "x", "--timeout", "50s"]);
     await using sending = ipc.start(["send", "slow", "--lines"], { keepStdin: true });
