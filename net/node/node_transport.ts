@@ -24,8 +24,12 @@ const RESUME_BYTES = 32 * 1024;
 /** Bytes read ahead at which the connection ends: reading did not stop when it was asked to. */
 const MAX_BYTES = 4 * 1024 * 1024;
 
-/** How long a write to a peer that has sent nothing may hold up reading, in ms: an answer may wait there. */
-const HOLD_MS = 250;
+/**
+ * How long a write to a peer that has sent nothing may hold up reading, in ms: long enough for a
+ * peer that ends its direction right after it has connected, also on a busy machine; short, because
+ * something to read may wait.
+ */
+const HOLD_MS = 1000;
 
 /**
  * How long a write may wait for a peer that has ended its direction without having sent anything,

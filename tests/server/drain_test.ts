@@ -101,11 +101,10 @@ Deno.test("Server.shutdown() answers what lies in the kernel when it begins, for
     );
     await Promise.all(conns.map((conn) => ask(conn, "ready")));
     const answers = conns.map((conn) => receiveAll(conn));
-    // The same thread sends and is then busy: the bytes leave it, and nothing is read before the
-    // drain begins.
+    // The same thread sends and is then busy: the bytes leave it in one write, and nothing is read
+    // before the drain begins.
     for (const conn of conns) {
-      void conn.send("x".repeat(60_000)).catch(() => {});
-      void conn.send("question").catch(() => {});
+      void conn.sendBatch(["x".repeat(60_000), "question"]).catch(() => {});
       void conn.flush().catch(() => {});
     }
     for (const until = performance.now() + 200; performance.now() < until;);

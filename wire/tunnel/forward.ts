@@ -320,13 +320,17 @@ export class Forward implements AsyncDisposable {
    */
   async #reach(signal: AbortSignal, startedMs: number): Promise<WireStream> {
     const { open, timeoutMs } = this.#parts;
+    let refusal: unknown;
     for (let pauseMs = FIRST_PAUSE_MS;; pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * pauseMs)) {
       try {
         return await open({ signal, timeoutMs: timeLeft(timeoutMs, startedMs) });
       } catch (error) {
-        if (!(error instanceof ParleyError && PASSING.has(error.code)) || signal.aborted) {
-          throw error;
+        if (signal.aborted) throw error;
+        if (!(error instanceof ParleyError && PASSING.has(error.code))) {
+          // The end of the time cuts the last attempt short: the refusal before it says more.
+          throw error instanceof TimeoutError ? refusal ?? error : error;
         }
+        refusal = error;
         await pause(
           Math.min(pauseMs * (0.5 + Math.random() / 2), timeLeft(timeoutMs, startedMs)),
           signal,

@@ -1,5 +1,5 @@
 // Tests of forward: what waits, for what and for how long, and what is refused.
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { expose, Forward, forward, type WireStream } from "@parley/parley/wire";
 import {
   AuthError,
@@ -49,6 +49,21 @@ Deno.test("forward resets a connection for which the other side did not come wit
   local.close();
 });
 
+Deno.test("forward whose time ends while the hub is away tells of the refusal before", async () => {
+  await using test = await hubbed();
+  const told: string[] = [];
+  const onError = (error: unknown) => void told.push(codeOf(error));
+  const ann = await test.join("ann");
+  await using tunnel = await forward(ann, "upper", { to: "bob", onError, timeoutMs: 1000 });
+  const local = await dialLocal(tunnel);
+  await until("the hub has refused", () => test.server.stats().overall.streamsRefused > 0);
+  test.server.abort();
+  await assertCode("ERR_RESET", local.read());
+  assertEquals(told.length, 1);
+  assertNotEquals(told, ["ERR_CONNECT_TIMEOUT"]);
+  local.close();
+});
+
 Deno.test("forward resets a connection that got no turn within timeoutMs, and tells it", async () => {
   await using test = await hubbed();
   using target = await HeldTarget.start();
@@ -59,7 +74,7 @@ Deno.test("forward resets a connection that got no turn within timeoutMs, and te
   await using tunnel = await forward(ann, "held", {
     to: "bob",
     maxConnections: 1,
-    timeoutMs: 150,
+    timeoutMs: 1000,
     onError,
   });
   const [first, remote] = await Promise.all([dialLocal(tunnel), target.accept()]);
