@@ -53,10 +53,9 @@ async function send(client: IpcClient, id: number, sender: Sender, random: Rando
       done += group;
     } catch (error) {
       const { code } = error as { code?: string };
-      assert(
-        code === "ERR_RESET" || code === "ERR_CLOSED" || code === "ERR_GOING_AWAY",
-        String(error),
-      );
+      // On a busy machine a client may be away for longer than a message waits.
+      const losses = ["ERR_RESET", "ERR_CLOSED", "ERR_GOING_AWAY", "ERR_WRITE_TIMEOUT"];
+      assert(losses.includes(code ?? ""), String(error));
       sender.losses++;
       await client.flush().catch(() => {}); // what was reported already
     }
