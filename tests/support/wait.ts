@@ -21,11 +21,12 @@ export async function until(
 
 /** Waits until a value has not changed for `quietMs`, and returns it. */
 export async function atRest(read: () => number, quietMs = 80): Promise<number> {
-  for (let last = read(), since = performance.now();;) {
+  // Looks are counted as well: a machine that stops this thread for so long stops the work too.
+  for (let last = read(), since = performance.now(), looks = 0;;) {
     await turn(5);
     const now = read();
-    if (now !== last) [last, since] = [now, performance.now()];
-    else if (performance.now() - since > quietMs) return now;
+    if (now !== last) [last, since, looks] = [now, performance.now(), 0];
+    else if (++looks * 5 >= quietMs && performance.now() - since > quietMs) return now;
   }
 }
 
