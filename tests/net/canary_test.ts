@@ -31,7 +31,7 @@ Deno.test({
       port: (listener.addr as Deno.NetAddr).port,
     });
     const conn = await listener.accept();
-    const before = openDescriptors();
+    const before = await atRest(openDescriptors);
     conn.close();
     assertEquals(await atRest(openDescriptors), before);
     client.close();

@@ -5,7 +5,7 @@ import { RemoteError } from "../../../errors.ts";
 import { codeOf } from "../../support/peers/servers.ts";
 import { assertCode } from "../../support/peers/transport_conformance.ts";
 import { dialLocal } from "../../support/peers/tunnels.ts";
-import { openDescriptors, settles, until } from "../../support/wait.ts";
+import { atRest, openDescriptors, settles, until } from "../../support/wait.ts";
 import { hubbed } from "../../support/peers/wires.ts";
 
 /** A port at which nothing listens. */
@@ -82,7 +82,7 @@ Deno.test({
 
     expose(bob, "slow", { port: deaf.port, timeoutMs: 600_000 });
     await until("what was tried is over", () => test.server.session("bob")?.stats().streams === 1);
-    const before = openDescriptors();
+    const before = await atRest(openDescriptors);
     const giving = new AbortController();
     const opening = ann.peer("bob").open("tcp:slow", { signal: giving.signal });
     await until("the target is dialled", () => openDescriptors() > before);
