@@ -17,13 +17,14 @@ import {
 } from "./test_summary.ts";
 
 /**
- * Files whose tests compare times: they are made to pass on a busy machine, but measure best when
- * they are alone. All others run side by side.
+ * Files whose tests compare times, or measure the memory of their own process: they are made to
+ * pass on a busy machine, but measure best when they are alone. All others run side by side.
  */
 const ALONE: readonly string[] = [
   "tests/attacks/input_test.ts",
   "tests/cli/commands/demo_test.ts",
   "tests/bench/echo_cost_test.ts",
+  "tests/connection/kept_test.ts",
   "tests/mux/idle_streams_test.ts",
   "tests/mux/stall_test.ts",
   "tests/pool/chaos_test.ts",
