@@ -5,10 +5,10 @@ import { checkDurationMs } from "../options/check.ts";
 import { checkOptionNames, type OptionNames } from "../options/names.ts";
 import {
   checkPassed,
-  checkPlain,
   checkThreads,
   type GroupPlan,
   moduleAddress,
+  passedOptions,
 } from "../workers/group_plan.ts";
 import type { ModulePlan, WorkerStart } from "../workers/module.ts";
 import type { MountedWire } from "./mount.ts";
@@ -139,24 +139,6 @@ const NAMES: OptionNames<MountWorkersOptions> = {
 /** Options that need all sessions in one thread. */
 const HUB_ONLY = ["presence", "maxStreamsPerPair"];
 
-/** Options that concern the main thread alone, or that it passes on in another form. */
-const MAIN_ONLY: ReadonlySet<string> = new Set(
-  [
-    "hostname",
-    "port",
-    "path",
-    "mode",
-    "tls",
-    "signal",
-    "logger",
-    "onError",
-    "drainDelayMs",
-    "drainTimeoutMs",
-    "workers",
-    "input",
-  ] satisfies (keyof MountWorkersOptions)[],
-);
-
 /**
  * Checks everything before a thread is started.
  *
@@ -185,17 +167,13 @@ export function resolveMountWorkers(
   const authorize = mount.insecureAnyone === true ? {} : { authorize: () => false };
   const { listen } = resolveMount({ ...mount, drainDelayMs, ...authorize });
   const { maxWaiting = 1 } = listen.plan.listenOptions;
-  const passed = Object.fromEntries(
-    Object.entries(options).filter(([name]) => !MAIN_ONLY.has(name)),
-  );
-  for (const [name, value] of Object.entries(passed)) checkPlain(MOUNT_ACTION, name, value);
   return {
     runs: "mount",
     threadUrl,
     module: moduleAddress(MOUNT_ACTION, module),
     given: options,
     workers,
-    passed,
+    passed: passedOptions(MOUNT_ACTION, options),
     maxConnections: listen.maxConnections,
     maxWaiting,
     drainTimeoutMs,

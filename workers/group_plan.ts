@@ -9,6 +9,25 @@ import type { StartOrder } from "./messages.ts";
 /** Most workers: more threads than any machine of today has cores. */
 const MAX_WORKERS = 1024;
 
+/** Options that concern the main thread alone, or that it passes on in another form. */
+const MAIN_ONLY: ReadonlySet<string> = new Set([
+  "hostname",
+  "port",
+  "path",
+  "mode",
+  "reusePort",
+  "tls",
+  "signal",
+  "logger",
+  "onError",
+  "onListen",
+  "onStateChange",
+  "drainDelayMs",
+  "drainTimeoutMs",
+  "workers",
+  "input",
+]);
+
 /** Options that the main thread itself reads. Each kind of server documents its own. */
 export interface GroupGiven<Context> {
   readonly hostname?: string | undefined;
@@ -71,12 +90,21 @@ export function checkPassed(
 }
 
 /**
+ * The options that each worker gets.
+ *
+ * @throws {TypeError} which names the one that is no plain data
+ */
+export function passedOptions(action: string, options: object): Record<string, unknown> {
+  const passed = Object.entries(options).filter(([name]) => !MAIN_ONLY.has(name));
+  for (const [name, value] of passed) checkPlain(action, name, value);
+  return Object.fromEntries(passed);
+}
+
+/**
  * Refuses an option that would arrive in a thread as something else: a copy of an object of a class
  * has no methods.
- *
- * @throws {TypeError} which names it
  */
-export function checkPlain(action: string, name: string, value: unknown): void {
+function checkPlain(action: string, name: string, value: unknown): void {
   if (typeof value === "object" && value !== null) {
     for (const [key, member] of Object.entries(value)) checkPlain(action, `${name}.${key}`, member);
     const prototype = Object.getPrototypeOf(value);

@@ -10,10 +10,10 @@ import type { Address } from "../net/transport/transport.ts";
 import type { Handler } from "../server/options.ts";
 import {
   checkPassed,
-  checkPlain,
   checkThreads,
   type GroupPlan,
   moduleAddress,
+  passedOptions,
 } from "./group_plan.ts";
 import type { ModulePlan, WorkerStart } from "./module.ts";
 
@@ -133,27 +133,6 @@ const {
 
 const NAMES: OptionNames<ServeWorkersOptions> = { ...REST, workers: true, input: true };
 
-/** Options that concern the main thread alone, or that it passes on in another form. */
-const MAIN_ONLY: ReadonlySet<string> = new Set(
-  [
-    "hostname",
-    "port",
-    "path",
-    "mode",
-    "reusePort",
-    "tls",
-    "signal",
-    "logger",
-    "onError",
-    "onListen",
-    "onStateChange",
-    "drainDelayMs",
-    "drainTimeoutMs",
-    "workers",
-    "input",
-  ] satisfies (keyof ServeWorkersOptions)[],
-);
-
 export const ACTION = "Cannot serve in workers";
 
 /**
@@ -173,17 +152,13 @@ export function resolveWorkersOptions(
   checkThreads(ACTION, { workers, path: options.path, onError });
   const server = resolveServeOptions(rest);
   const { maxWaiting = 1 } = server.listen.listenOptions;
-  const passed = Object.fromEntries(
-    Object.entries(options).filter(([name]) => !MAIN_ONLY.has(name)),
-  );
-  for (const [name, value] of Object.entries(passed)) checkPlain(ACTION, name, value);
   return {
     runs: "serve",
     threadUrl,
     module: moduleAddress(ACTION, module),
     given: options,
     workers,
-    passed,
+    passed: passedOptions(ACTION, options),
     maxConnections: server.door.admission.maxConnections,
     maxWaiting,
     drainTimeoutMs: server.drainTimeoutMs,

@@ -206,7 +206,7 @@ Deno.test("onClient is not called with a client that is turned away, and may clo
     onClient: () => void count++,
   });
   await using _client = await connectIpc(channel.options);
-  await assertRejects(() => connectIpc({ ...channel.options, reconnect: false }), RemoteError);
+  await assertRejects(() => connectIpc(channel.options), RemoteError);
   assertEquals([count, server.clients.size], [1, 1]);
   await using other = new Channel();
   const turns = ["close", "abort"];
